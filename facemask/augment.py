@@ -1,0 +1,103 @@
+"""Augmentation that hides what gives a data set away, and keeps what shows the mask.
+
+In the usual sets the masked and the bare pictures differ in resolution, sharpness, colour and
+framing as much as in the mask; a CNN learns those first and fails on faces from elsewhere. Every
+training picture is therefore moved, resized, re-lit, blurred and re-encoded at random.
+"""
+
+import cv2
+import numpy as np
+
+
+def augment(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change one picture in ways that must not change its class.
+
+    Args:
+        image: uint8 RGB (S, S, 3).
+        rng: the source of all randomness.
+
+    Returns:
+        uint8 RGB (S, S, 3).
+    """
+    image = _move(image, rng)
+    image = _relight(image, rng)
+    image = _degrade(image, rng)
+    return image
+
+
+def augment_batch(images: np.ndarray, seed: int) -> np.ndarray:
+    """Augment uint8 RGB pictures (N, S, S, 3); the same seed gives the same pictures."""
+    return np.stack([augment(image, np.random.default_rng([seed, i]))
+                     for i, image in enumerate(images)])
+
+
+def _move(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Mirror, turn, shift, squeeze and zoom: a face may fill the frame or half of it."""
+    size = image.shape[0]
+    zoom = rng.uniform(0.85, 1.3) if rng.random() < 0.7 else rng.uniform(0.4, 0.9)
+    angle = np.deg2rad(rng.normal(0, 9))
+    squeeze = np.exp(rng.normal(0, 0.06))
+    shear = rng.normal(0, 0.05)
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    cos, sin = np.cos(angle), np.sin(angle)
+    linear = zoom * np.array([[cos, -sin], [sin, cos]]) @ np.array(
+        [[flip * squeeze, shear], [0, 1 / squeeze]]
+    )
+    # The more room a zoomed-out face leaves, the further it may stand from the middle.
+    reach = 0.07 + 0.35 * max(0.0, 1 - zoom)
+    centre = np.array([(size - 1) / 2] * 2)
+    shift = rng.uniform(-reach, reach, 2) * size
+    matrix = np.column_stack([linear, centre + shift - linear @ centre])
+    border = rng.choice([cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT])
+    colour = rng.integers(0, 256, 3).tolist()
+    # Shrinking without averaging first would leave aliasing that real small faces do not have.
+    if zoom < 0.7:
+        image = cv2.GaussianBlur(image, (0, 0), 0.4 / zoom)
+    return cv2.warpAffine(
+        image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=int(border),
+        borderValue=colour,
+    )
+
+
+def _relight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Brightness, contrast, gamma, colour cast and saturation, by one table per channel."""
+    levels = np.linspace(0, 1, 256)
+    gamma = np.exp(rng.normal(0, 0.25))
+    gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.08, 3))
+    lift = rng.normal(0, 0.05)
+    table = (levels[:, None] ** gamma * gain + lift).clip(0, 1) * 255
+    image = cv2.LUT(image, table.astype(np.uint8)[None])
+    if rng.random() < 0.5:
+        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        saturation = 0.0 if rng.random() < 0.2 else rng.uniform(0.3, 1.5)
+        image = cv2.addWeighted(image, saturation, grey, 1 - saturation, 0)
+    return image
+
+
+def _degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Resolution, blur, noise, JPEG and a covered patch: the camera and the way to us."""
+    size = image.shape[0]
+    if rng.random() < 0.6:
+        small = int(size * np.exp(rng.uniform(np.log(0.2), 0)))
+        image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+        back = rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST], p=[0.6, 0.3, 0.1])
+        image = cv2.resize(image, (size, size), interpolation=int(back))
+    if rng.random() < 0.25:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 2.0))
+    elif rng.random() < 0.2:  # unsharp mask, as phones and web sites apply it
+        soft = cv2.GaussianBlur(image, (0, 0), 1.2)
+        strength = rng.uniform(0.3, 1.5)
+        image = cv2.addWeighted(image, 1 + strength, soft, -strength, 0)
+    if rng.random() < 0.3:
+        noise = rng.standard_normal(image.shape, dtype=np.float32) * rng.uniform(2, 16)
+        image = (image + noise).clip(0, 255).astype(np.uint8)
+    if rng.random() < 0.5:
+        quality = int(rng.integers(20, 95))
+        _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        image = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    if rng.random() < 0.15:
+        height, width = rng.integers(size // 12, size // 3, 2)
+        top, left = rng.integers(0, size - height), rng.integers(0, size - width)
+        image = image.copy()
+        image[top : top + height, left : left + width] = rng.integers(0, 256, 3)
+    return image
