@@ -8,6 +8,7 @@ import numpy as np
 KINDS = ("surgical", "fold", "cup", "cloth", "sponge", "gaiter")
 
 _TILE = 128  # side of a pattern, pixels
+_V = np.linspace(0, 1, 256, dtype=np.float32)
 
 # Colours as photographed, RGB 0..1, and how often.
 _SURGICAL = [
@@ -58,9 +59,10 @@ class Fabric(NamedTuple):
     valve_colour: np.ndarray
 
     def colour(self, u: np.ndarray, v: np.ndarray, size: float, rng) -> np.ndarray:
-        """Unlit colour at the fabric coordinates `u` (-1..1) and `v` (0..1), float32 (h, w, 3).
+        """Unlit colour at the fabric coordinates `u` (-1..1) and `v` (0..1), float32 (3, h, w).
 
-        `size` is the height of the face in pixels, below which no line can be drawn.
+        `size` is the height of the face in pixels, which sets the thinnest line that can be
+        drawn.
         """
         shape = u.shape
         wobble = noise(rng, shape, 3, 5) * np.float32(0.012)
@@ -71,18 +73,17 @@ class Fabric(NamedTuple):
             tone *= 1 - np.float32(self.seam) * cv2.exp(-((u + wobble) / fine) ** 2)
         if self.facet:
             tone *= 1 + np.float32(self.facet) * np.clip(u / 0.06, -1, 1)
-        weave = np.float32(rng.uniform(0.005, 0.03))
+        weave = np.float32(rng.uniform(0.003, 0.02))
         tone += weave * rng.standard_normal(shape, dtype=np.float32)
         if self.tile is None:
-            colour = tone[..., None] * self.base
+            colour = tone * self.base[:, None, None]
         else:
             # Towards its sides the mask turns away, so the pattern is squeezed there.
             across = (u * (1 + 0.3 * u * u) + 1) * np.float32(0.5 * self.repeats * _TILE)
-            down = (v + wobble) * np.float32(0.6 * self.repeats * _TILE)
-            if self.repeats == 1:
-                down *= np.float32(1 / 0.6)
+            aspect = 1.0 if self.repeats == 1 else 0.6
+            down = (v + wobble) * np.float32(aspect * self.repeats * _TILE)
             colour = cv2.remap(self.tile, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-            colour *= tone[..., None]
+            colour = np.stack(cv2.split(colour)) * tone
         if self.valve is not None:
             self._draw_valve(colour, u, v, fine)
         return colour
@@ -90,11 +91,11 @@ class Fabric(NamedTuple):
     def _draw_valve(self, colour, u, v, fine) -> None:
         u0, v0, radius = self.valve
         far = cv2.sqrt(((u - u0) * 0.5) ** 2 + ((v - v0) * 0.55) ** 2)
-        inside = np.clip((radius - far) / fine + 0.5, 0, 1)[..., None]
+        inside = np.clip((radius - far) / fine + 0.5, 0, 1)
         rim = cv2.exp(-(((far - radius) / (1.2 * fine)) ** 2)) * np.float32(0.45)
         ring = cv2.exp(-(((far - 0.55 * radius) / fine) ** 2)) * np.float32(0.25)
-        colour += (self.valve_colour - colour) * inside
-        colour *= (1 - rim - ring)[..., None]
+        colour += (self.valve_colour[:, None, None] - colour) * inside
+        colour *= 1 - rim - ring
 
 
 def noise(rng, shape: tuple[int, int], rows: int, columns: int) -> np.ndarray:
@@ -118,7 +119,7 @@ def any_colour(rng, low: float = 0.05, high: float = 0.95) -> np.ndarray:
 
 def _lines(rng, count: int, depth: float, width: float) -> np.ndarray:
     """Brightness over v for `count` pleats: a dark crease, then cloth that catches the light."""
-    v = np.linspace(0, 1, 256, dtype=np.float32)
+    v = _V
     tone = np.ones(256, np.float32)
     spots = (np.arange(count) + 0.8 + rng.uniform(-0.1, 0.1, count)) / (count + 0.6)
     for spot in spots:
@@ -128,7 +129,7 @@ def _lines(rng, count: int, depth: float, width: float) -> np.ndarray:
 
 
 def _hems(tone: np.ndarray, rng, depth: float) -> np.ndarray:
-    v = np.linspace(0, 1, 256, dtype=np.float32)
+    v = _V
     for spot in (rng.uniform(0.03, 0.08), 1 - rng.uniform(0.03, 0.07)):
         tone = tone - depth * np.exp(-(((v - spot) / 0.012) ** 2))
     return tone.astype(np.float32)

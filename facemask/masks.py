@@ -297,11 +297,11 @@ def _shading(u, v, fabric: Fabric, crush: float, size: float, rng) -> np.ndarray
     h, w = u.shape
     side = np.minimum(np.abs(u), 1.0)
     height = np.float32(fabric.bulge) * (1 - side * side)
-    height += np.float32(0.18 * fabric.bulge) * cv2.exp(-(u * u) * 30 - (v * v) * 6)
+    height += np.float32(0.12 * fabric.bulge) * cv2.exp(-(u * u) * 25 - (v * v) * 6)
     # Folds run across the mask where it is pulled or crushed, and in all directions elsewhere.
     across = noise(rng, (h, w), max(4, int(5 + 6 * crush)), 3)
-    height += across * np.float32(0.015 + 0.03 * crush)
-    height += noise(rng, (h, w), 7, 7) * np.float32(0.008 + 0.012 * crush)
+    height += across * np.float32(0.008 + 0.022 * crush)
+    height += noise(rng, (h, w), 7, 7) * np.float32(0.004 + 0.009 * crush)
     height *= np.float32(size)
     gx = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
     gy = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
@@ -316,17 +316,18 @@ def _light(image: np.ndarray, face: _Face, box: _Box, rng):
     x0, y0 = np.clip(corners.min(axis=0), 0, [image.shape[1] - 3, image.shape[0] - 3]).astype(int)
     x1, y1 = np.clip(corners.max(axis=0), [x0 + 3, y0 + 3], [image.shape[1], image.shape[0]]).astype(int)
     small = cv2.resize(image[y0:y1, x0:x1], (8, 8), interpolation=cv2.INTER_AREA).astype(np.float32)
-    colour = np.median(small.reshape(-1, 3), axis=0) + 1
+    colour = np.sort(small.reshape(64, 3), axis=0)[32] + 1
     grey = cv2.GaussianBlur(small @ np.float32([0.3, 0.59, 0.11]) + 4, (5, 5), 1.2)
-    level = float(np.median(grey)) / 255
-    field = np.clip(grey / np.median(grey), 0.55, 1.5) ** np.float32(rng.uniform(0.4, 0.8))
+    middle = float(np.sort(grey, axis=None)[32])
+    level = middle / 255
+    field = np.clip(grey / middle, 0.55, 1.5) ** np.float32(rng.uniform(0.4, 0.8))
     # Sample the 8 x 8 field, which spans the face, over the box.
     k = box.scale
     mx = ((np.arange(box.width * k) / k + box.x - x0) / (x1 - x0) * 8 - 0.5).astype(np.float32)
     my = ((np.arange(box.height * k) / k + box.y - y0) / (y1 - y0) * 8 - 0.5).astype(np.float32)
     mx, my = np.meshgrid(mx, my)
     field = cv2.remap(field, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    exposure = min((level / 0.6) ** 0.5 * rng.uniform(0.85, 1.1), 1.15)
+    exposure = min((level / 0.6) ** 0.5 * rng.uniform(0.92, 1.2), 1.25)
     # Skin is redder than the light on it; what is left over after taking that out is the cast.
     cast = colour / colour.mean() / [1.2, 0.97, 0.83]
     saturation = float((colour.max() - colour.min()) / colour.max())
@@ -337,11 +338,12 @@ def _light(image: np.ndarray, face: _Face, box: _Box, rng):
 def _blur_of(image: np.ndarray, box: _Box) -> tuple[float, float]:
     """Blur (sigma in pixels) and noise (standard deviation in grey levels) of the picture there."""
     grey = image[box.y : box.y + box.height, box.x : box.x + box.width, 1].astype(np.float32)
-    fine = grey - cv2.GaussianBlur(grey, (0, 0), 0.7)
-    coarse = grey - cv2.GaussianBlur(grey, (0, 0), 2.1)
-    ratio = float(np.abs(fine).mean() / (np.abs(coarse).mean() + 1e-3))
-    noise_level = 1.5 * float(np.median(np.abs(fine)))
-    return float(np.clip((0.42 - ratio) * 5, 0.35, 2.2)), min(noise_level, 8.0)
+    fine = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 0.7))
+    coarse = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 2.1))
+    ratio = float(fine.mean() / (coarse.mean() + 1e-3))
+    # The flattest part of the picture shows its noise; the rest shows the face.
+    grain = float(cv2.resize(fine, (8, 8), interpolation=cv2.INTER_AREA).min())
+    return float(np.clip((0.42 - ratio) * 5, 0.35, 2.2)), min(1.8 * grain, 8.0)
 
 
 def draw_mask(
@@ -396,41 +398,39 @@ def draw_mask(
     field, light, saturation = _light(image, face, box, rng)
     shade = _shading(u, v, fabric, outline.crush, face.width * scale / 2, rng)
     shade *= field
-    colour *= shade[..., None]
     bands = np.zeros(size, np.uint8)
     thick = face.height * rng.uniform(*fabric.strap) * scale
     for line in straps:
         cv2.polylines(bands, [box.pixels(line)], False, int(255 * min(1, thick)),
                       max(1, round(thick)), cv2.LINE_AA, shift=4)  # fmt: skip
 
-    # Strap under mask, premultiplied by its cover, then both blurred as the picture is.
+    # Strap under mask, premultiplied by its cover, then all blurred as the picture is.
     cover = cover.astype(np.float32) * np.float32(fabric.opacity / 255)
     bands = bands.astype(np.float32) * np.float32(1 / 255) * (1 - cover)
-    layer = np.empty((*size, 4), np.float32)
-    layer[..., :3] = colour * cover[..., None]
-    layer[..., :3] += (bands * field)[..., None] * np.float32(fabric.strap_colour)
-    layer[..., 3] = cover + bands
+    colour *= cover * shade
+    band_light = bands * field
+    planes = [plane + band_light * float(c) for plane, c in zip(colour, fabric.strap_colour)]
     if saturation < 1:
-        grey = layer[..., :3].mean(axis=2, keepdims=True)
-        layer[..., :3] = grey + (layer[..., :3] - grey) * np.float32(saturation)
-    layer[..., :3] *= np.float32(255 * light)
+        grey = (planes[0] + planes[1] + planes[2]) * np.float32(1 / 3)
+        planes = [grey + (plane - grey) * np.float32(saturation) for plane in planes]
+    planes = [plane * float(255 * c) for plane, c in zip(planes, light)]
     blur, grain = _blur_of(image, box)
+    layer = cv2.merge([*planes, cover + bands])
     layer = cv2.GaussianBlur(layer, (0, 0), blur * scale)
     if scale > 1:
         layer = cv2.resize(layer, (box.width, box.height), interpolation=cv2.INTER_AREA)
-
-    out = image.copy()
-    part = out[box.y : box.y + box.height, box.x : box.x + box.width]
-    alpha = layer[..., 3:]
+    alpha = cv2.extractChannel(layer, 3)
     # The contact shadow is the mask's cover, softened and a little lower than the mask.
-    shadow = cv2.blur(layer[..., 3], (2 * int(0.03 * face.height) + 1,) * 2)
+    shadow = cv2.blur(alpha, (2 * int(0.03 * face.height) + 1,) * 2)
     fall = int(0.02 * face.height)
     shadow[fall:] = shadow[: len(shadow) - fall].copy()
-    shadow *= np.float32(rng.uniform(0.1, 0.4))
-    below = part.astype(np.float32) * (1 - alpha) * (1 - shadow[..., None])
-    mix = below + layer[..., :3]
-    grain_field = rng.standard_normal(alpha.shape[:2], dtype=np.float32) * np.float32(grain)
-    mix += grain_field[..., None] * alpha
-    # Where the layer is empty the picture stays as it was, to the bit.
-    np.copyto(part, np.clip(mix + 0.5, 0, 255).astype(np.uint8), where=(alpha + shadow[..., None]) > 0.004)
+    keep = (1 - alpha) * (1 - np.float32(rng.uniform(0.1, 0.4)) * shadow)
+    alpha *= rng.standard_normal(alpha.shape, dtype=np.float32) * np.float32(grain)
+    out = image.copy()
+    part = out[box.y : box.y + box.height, box.x : box.x + box.width]
+    below = cv2.multiply(part, cv2.merge([keep] * 3), dtype=cv2.CV_32F)
+    below += cv2.cvtColor(layer, cv2.COLOR_RGBA2RGB)
+    below += cv2.merge([alpha] * 3)
+    # Rounds and saturates; where the layer is empty the picture stays as it was, to the bit.
+    part[:] = cv2.convertScaleAbs(np.maximum(below, 0, out=below))
     return out
