@@ -1,0 +1,303 @@
+"""From a folder of pictures to `data/split/<name>/{train,validation,test}/<class>/`.
+
+Every readable picture is turned upright, made 8-bit RGB, brought to the model's size and written
+as PNG, so that training reads it fast and without loss, however the publisher had stored it.
+`files.csv` in the split folder says where each came from, `prepare.json` what was found.
+"""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import splitfolders
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from facemask import CLASSES
+from facemask.files import (
+    FacemaskError,
+    find_images,
+    read_image,
+    read_json,
+    write_json,
+    write_whole,
+)
+
+# Folder names, in lower case without spaces, dots, dashes and underscores, and what they mean.
+# Extend these tables if your data set uses other words.
+CLASS_FOLDERS = {
+    "withmask": "with_mask",
+    "mask": "with_mask",
+    "masked": "with_mask",
+    "correctmask": "with_mask",
+    "withoutmask": "without_mask",
+    "nomask": "without_mask",
+    "unmasked": "without_mask",
+    "incorrectmask": "incorrect_mask",
+    "maskwearedincorrect": "incorrect_mask",
+    "incorrect": "incorrect_mask",
+}
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+    "testing": "test",
+}
+SPLITS = ("train", "validation", "test")
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c not in " ._-")
+
+
+def label_of(path: Path) -> tuple[str, str] | None:
+    """The split and the class that a picture's folders name.
+
+    The first folder, from the top, that the class table knows gives the class, so that
+    `with_mask/simple/1.jpg` is with_mask. The split is "" where the publisher made none.
+
+    Args:
+        path: relative to the top of the data set.
+
+    Returns:
+        (split, class), or None if no folder names a class.
+    """
+    split = label = ""
+    for part in map(_plain, path.parent.parts):
+        split = split or SPLIT_FOLDERS.get(part, "")
+        label = label or CLASS_FOLDERS.get(part, "")
+    return (split, label) if label else None
+
+
+def find_labelled(folder: str | Path) -> dict[Path, tuple[str, str]]:
+    """All pictures below `folder` with their (split, class), sorted by path.
+
+    Raises:
+        FacemaskError: there is no folder, no picture, or fewer than two classes with pictures.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FacemaskError(f"{folder} is not a folder; give a folder with one folder per class")
+    images = find_images(folder)
+    if not images:
+        raise FacemaskError(f"{folder} holds no pictures; give a folder with one folder per class")
+    labelled = {p: found for p in images if (found := label_of(p.relative_to(folder)))}
+    classes = {label for _, label in labelled.values()}
+    if len(classes) < 2:
+        raise FacemaskError(
+            f"{folder} has pictures for {len(classes)} of the classes {', '.join(CLASSES)}; a "
+            "classifier needs at least two. Folders named like "
+            f"{', '.join(sorted(CLASS_FOLDERS))} are recognised; others can be added to "
+            "CLASS_FOLDERS in facemask/prepare.py"
+        )
+    for part in sorted({d for d in folder.rglob("*") if d.is_dir() and _plain(d.name)
+                        in CLASS_FOLDERS}):
+        if not any(part in p.parents for p in labelled):
+            raise FacemaskError(
+                f"the class folder {part} holds no pictures; fill it or remove it"
+            )
+    return labelled
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Bring a picture to size x size: area average when shrinking, bilinear when enlarging.
+
+    Args:
+        image: uint8 RGB (height, width, 3).
+
+    Returns:
+        uint8 RGB (size, size, 3).
+    """
+    shrinking = image.shape[0] > size or image.shape[1] > size
+    how = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    return cv2.resize(image, (size, size), interpolation=how)
+
+
+def read_images(
+    paths: list[Path], size: int, progress: str = ""
+) -> Iterator[np.ndarray | FacemaskError]:
+    """Read and resize pictures two at a time, in order.
+
+    Yields:
+        uint8 RGB (size, size, 3), or the error for a picture that cannot be read.
+    """
+
+    def read(path: Path) -> np.ndarray | FacemaskError:
+        try:
+            return resize(read_image(path), size)
+        except FacemaskError as error:
+            return error
+
+    # In blocks, so that a large folder never stands in memory as a whole.
+    with ThreadPoolExecutor(max_workers=2) as pool, tqdm(
+        total=len(paths), desc=progress, unit="img", disable=not progress
+    ) as bar:
+        for start in range(0, len(paths), 256):
+            for result in pool.map(read, paths[start : start + 256]):
+                bar.update()
+                yield result
+
+
+def prepare(
+    source: str | Path,
+    name: str,
+    data_dir: str | Path = "data",
+    image_size: int = 96,
+    seed: int = 0,
+    ratio: tuple[float, float, float] = (0.7, 0.15, 0.15),
+    group: Callable | None = None,
+) -> Path:
+    """Write the pictures of `source`, split and brought to one size, to data/split/<name>.
+
+    The publisher's own splits are kept where there are some, and a missing one is taken from
+    train; otherwise `split-folders` makes them, class by class, in the given ratio.
+    Runs once: a folder made from the same pictures with the same settings is used again.
+
+    Args:
+        source: folder whose sub-folders name classes, and perhaps splits.
+        name: of the folder to write.
+        image_size: side in pixels.
+        ratio: shares of train, validation and test, which sum to 1.
+        group: passed on to `split-folders`: keeps pictures that belong together in one split.
+
+    Returns:
+        The split folder.
+
+    Raises:
+        FacemaskError: see `find_labelled`; or a class is left without pictures in a split.
+    """
+    source, folder = Path(source), Path(data_dir) / "split" / name
+    labelled = find_labelled(source)
+    listing = "\n".join(f"{p.relative_to(source)} {p.stat().st_size}" for p in labelled)
+    settings = {
+        "pictures": hashlib.sha256(listing.encode()).hexdigest(),
+        "image_size": image_size,
+        "seed": seed,
+        "ratio": list(ratio),
+        "grouped": group is not None,
+    }
+    done = folder / "prepare.json"
+    if done.is_file() and read_json(done)["settings"] == settings:
+        return folder
+
+    paths = list(labelled)
+    sources, unreadable = {}, []
+    with write_whole(folder) as partial:
+        for path, image in zip(paths, read_images(paths, image_size, f"Preparing {name}")):
+            if isinstance(image, FacemaskError):
+                unreadable.append([str(path.relative_to(source)), str(image.__cause__ or image)])
+                continue
+            split, label = labelled[path]
+            target = partial / (split or "unsplit") / label / f"{len(sources):06d}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not cv2.imwrite(str(target), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
+                raise OSError(f"cannot write {target.name}")
+            sources[target.stem] = str(path.relative_to(source))
+        published = _complete_splits(partial, seed, ratio, group)
+        counts = _count(partial)
+        with open(partial / "files.csv", "w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(["file", "source"])
+            for png in sorted(partial.rglob("*.png")):
+                rows.writerow([png.relative_to(partial).as_posix(), sources[png.stem]])
+        write_json(
+            partial / "prepare.json",
+            {
+                "settings": settings,
+                "source": source.name,
+                "split_by": "publisher" if published else "split-folders",
+                "labels": [c for c in CLASSES if any(c in n for n in counts.values())],
+                "counts": counts,
+                "unreadable": unreadable,
+            },
+        )
+    return folder
+
+
+def _complete_splits(
+    folder: Path, seed: int, ratio: tuple[float, float, float], group: Callable | None
+) -> bool:
+    """Make the splits that are missing; True if the publisher had made some."""
+    unsplit = folder / "unsplit"
+    published = any((folder / s).is_dir() for s in SPLITS)
+    if published and unsplit.is_dir():
+        raise FacemaskError(
+            "some pictures lie in train/validation/test folders and some do not; put all of them "
+            "in one or none"
+        )
+    missing = [s for s in SPLITS if not (folder / s).is_dir()]
+    if published and "train" in missing:
+        raise FacemaskError("there is a test or validation folder but no train folder; add one")
+    if not missing:
+        return True
+    if published:
+        (folder / "train").rename(unsplit)
+        share = [r if s in missing else 0 for s, r in zip(SPLITS, ratio)]
+        ratio = (1 - sum(share), share[1], share[2])
+    made = folder / "made"
+    splitfolders.ratio(unsplit, made, seed=seed, ratio=ratio, group=group, move=True)
+    for split, made_name in zip(SPLITS, ("train", "val", "test")):
+        if split == "train" or split in missing:
+            (made / made_name).rename(folder / split)
+    for leftover in (made, unsplit):
+        for path in sorted(leftover.rglob("*"), reverse=True):
+            path.rmdir()
+        leftover.rmdir()
+    return published
+
+
+def _count(folder: Path) -> dict[str, dict[str, int]]:
+    """Pictures per split and class.
+
+    Raises:
+        FacemaskError: a class is missing from a split.
+    """
+    counts = {
+        split: dict(sorted(Counter(p.parent.name for p in (folder / split).rglob("*.png")).items()))
+        for split in SPLITS
+    }
+    for split in SPLITS:
+        for label in counts["train"] | counts["test"]:
+            if not counts[split].get(label):
+                raise FacemaskError(
+                    f"the {split} split has no readable picture of {label}; add some (ten per "
+                    "class is the least that can be split)"
+                )
+    return counts
+
+
+def load_split(
+    folder: str | Path, split: str, batch_size: int | None = 64, shuffle: bool = False, seed: int = 0
+) -> tf.data.Dataset:
+    """Stream a split from disk as batches of (image, class number).
+
+    Images are float32 RGB (N, S, S, 3), 0..255 (the models scale them to 0..1); class numbers
+    are int32 (N,) in the order of `labels`.
+
+    Args:
+        folder: a folder written by `prepare`.
+        split: "train", "validation" or "test".
+        batch_size: None for single pictures.
+    """
+    facts = read_json(Path(folder) / "prepare.json")
+    size = facts["settings"]["image_size"]
+    return keras.utils.image_dataset_from_directory(
+        Path(folder) / split,
+        labels="inferred",
+        label_mode="int",
+        class_names=facts["labels"],
+        image_size=(size, size),
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        verbose=False,
+    )
