@@ -46,7 +46,17 @@ def move_shape(shape: FaceShape, scale: float = 1.0, shift: tuple[float, float] 
     return FaceShape(*((np.asarray(p, np.float32) * scale + np.float32(shift)) for p in shape))
 
 
-class _Face:
+def _cut_corners(line: np.ndarray) -> np.ndarray:
+    for _ in range(2):
+        cut = np.stack([0.75 * line[:-1] + 0.25 * line[1:], 0.25 * line[:-1] + 0.75 * line[1:]], 1)
+        line = np.concatenate([line[:1], cut.reshape(-1, *line.shape[1:]), line[-1:]])
+    return line
+
+
+_JAW_PLACES = _cut_corners(np.arange(17.0))  # where the points of the smoothed jaw lie along it
+
+
+class FaceAxes:
     """A face in its own axes: heights of its parts along the nose, and its two sides."""
 
     def __init__(self, shape: FaceShape, image_size: tuple[int, int]):
@@ -65,6 +75,8 @@ class _Face:
             y[i] = max(y[i], y[i - 1] + least[i])
         self.bridge, self.tip, self.base, self.lip_top, self.lip_bottom, self.chin = map(float, y)
         self.jaw = self.into(shape.jaw)
+        # Chaikin's corner cutting, twice, keeps the outline round in large pictures.
+        self._smooth_jaw = _cut_corners(self.jaw)
         # A mask is stiffer than a face: its middle is the smoothed middle of the face.
         self.rows = np.linspace(y[0] - 0.5 * height, y[5] + 0.7 * height, 48)
         self.middle = np.interp(self.rows, y, x) * 0.6 + np.polyval(np.polyfit(y, x, 1), self.rows) * 0.4
@@ -99,12 +111,8 @@ class _Face:
 
     def jaw_at(self, t) -> np.ndarray:
         """Point of the jaw line at `t`: -1 left ear, 0 chin, 1 right ear; float (N, 2)."""
-        i = np.arange(17)
-        # Quadratic smoothing of the polyline keeps large crops free of corners.
-        t = np.asarray(t) * 8 + 8
-        return np.stack(
-            [sum(w * np.interp(t + d, i, self.jaw[:, k]) for d, w in ((-0.5, 0.25), (0, 0.5), (0.5, 0.25)))
-             for k in (0, 1)], axis=-1)  # fmt: skip
+        place = np.asarray(t, float) * 8 + 8
+        return np.stack([np.interp(place, _JAW_PLACES, self._smooth_jaw[:, k]) for k in (0, 1)], axis=-1)
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
@@ -124,7 +132,7 @@ class _Outline(NamedTuple):
 _T = np.linspace(-1, 1, 25)
 
 
-def _outline(face: _Face, worn: str, fabric: Fabric, rng: np.random.Generator) -> _Outline:
+def _outline(face: FaceAxes, worn: str, fabric: Fabric, rng: np.random.Generator) -> _Outline:
     f, u = face, rng.uniform
     chin_part = f.chin - f.lip_bottom
     inset = fabric.reach * u(0.94, 1.04, 2)  # left and right, share of the half width
@@ -173,13 +181,13 @@ def _outline(face: _Face, worn: str, fabric: Fabric, rng: np.random.Generator) -
     return _Outline(upper, lower, crush)
 
 
-def _jaw_place(face: _Face, y: float, side: int) -> float:
+def _jaw_place(face: FaceAxes, y: float, side: int) -> float:
     """Where along the jaw, -1..1, its outline passes height `y` on one side."""
     places = np.linspace(0.12, 0.95, 24) * side
     return float(places[np.argmin(np.abs(face.jaw_at(places)[:, 1] - y))])
 
 
-def _hanging(face: _Face, fabric: Fabric, rng, slack: float, tilt: float) -> _Outline:
+def _hanging(face: FaceAxes, fabric: Fabric, rng, slack: float, tilt: float) -> _Outline:
     """The outline of a mask pulled under the mouth or down to the neck."""
     f, u, t = face, rng.uniform, _T
     chin_part = f.chin - f.lip_bottom
@@ -192,10 +200,9 @@ def _hanging(face: _Face, fabric: Fabric, rng, slack: float, tilt: float) -> _Ou
         bottom = f.chin + u(0.1, 0.9) * chin_part
     # In a tight crop little is left below the chin: keep a strip of the mask in the picture.
     top = max(min(top, f.floor - 0.14 * f.height), f.lip_bottom + 0.08 * chin_part)
-    place = u(0.3, 0.75)
-    ends = np.clip(place + rng.normal(0, 0.05, 2), 0.25, 0.85)
+    ends = np.clip(u(0.28, 0.58) + rng.normal(0, 0.05, 2), 0.22, 0.65)
     corners = f.jaw_at([-ends[0], ends[1]])
-    thick = u(0.15, 0.8) * (bottom - top)  # of the band at its ends
+    thick = u(0.1, 0.6) * (bottom - top)  # of the band at its ends
     share = np.abs(t) ** u(1.5, 3)
     along = f.jaw_at(np.where(t < 0, t * ends[0], t * ends[1]))
     # The upper edge sags from the corners; the lower one hugs the jaw from outside.
@@ -203,14 +210,14 @@ def _hanging(face: _Face, fabric: Fabric, rng, slack: float, tilt: float) -> _Ou
     upper = np.stack([along[:, 0], top + (edge - top) * share], axis=1)
     upper[:, 0] += (upper[:, 0] - f.centre(f.chin)) * slack
     edge = edge + thick
-    lower = np.stack([along[:, 0], np.maximum(along[:, 1], 0)], axis=1)
+    lower = along.copy()
     lower[:, 0] += (lower[:, 0] - f.centre(f.chin)) * (slack + 0.02)
     lower[:, 1] = bottom + (edge - bottom) * np.abs(t) ** u(1.8, 3.5)
     lower[:, 1] = np.maximum(lower[:, 1], upper[:, 1] + 0.5 * thick)
     return _Outline(upper, lower, u(0.4, 1))
 
 
-def _straps(face: _Face, outline: _Outline, fabric: Fabric, worn: str, rng) -> list[np.ndarray]:
+def _straps(face: FaceAxes, outline: _Outline, fabric: Fabric, worn: str, rng) -> list[np.ndarray]:
     """Ear loops or head bands as polylines in the face's axes; none where hair would hide them."""
     lines = []
     u = rng.uniform
@@ -253,7 +260,7 @@ def _box(points: np.ndarray, image: np.ndarray, margin: float, scale: int) -> _B
     return _Box(x0, y0, x1 - x0, y1 - y0, scale) if x1 - x0 > 2 and y1 - y0 > 2 else None
 
 
-def _surface(face: _Face, outline: _Outline, box: _Box):
+def _surface(face: FaceAxes, outline: _Outline, box: _Box):
     """Fabric coordinates of every pixel of the box.
 
     Returns:
@@ -310,7 +317,7 @@ def _shading(u, v, fabric: Fabric, crush: float, size: float, rng) -> np.ndarray
     return np.clip(light, 0.35, 1.4)
 
 
-def _light(image: np.ndarray, face: _Face, box: _Box, rng):
+def _light(image: np.ndarray, face: FaceAxes, box: _Box, rng):
     """How the face is lit: a smooth field (h, w, 1) about its mean, the level and the colour cast."""
     corners = face.out(np.concatenate([face.jaw[[2, 4, 8, 12, 14]], face.at([-0.7, 0.7], face.bridge)]))
     x0, y0 = np.clip(corners.min(axis=0), 0, [image.shape[1] - 3, image.shape[0] - 3]).astype(int)
@@ -379,7 +386,7 @@ def draw_mask(
         kind = str(rng.choice(kinds, p=weights / weights.sum()))
     elif kind not in KINDS:
         raise FacemaskError(f"no kind of mask is called {kind!r}; use one of {KINDS}")
-    face = _Face(shape, image.shape[:2])
+    face = FaceAxes(shape, image.shape[:2])
     fabric = make_fabric(kind, rng)
     outline = _outline(face, worn, fabric, rng)
     straps = _straps(face, outline, fabric, worn, rng)

@@ -82,7 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
             handle = f"{fields['ownerSlug']}/{fields['datasetSlug']}"
         else:
             return self.send_json(404, "the stand-in does not know this call")
-        if given not in (None, self.server.basic) or (given is None and handle in self.server.private):
+        anonymous = given is None and handle not in self.server.private
+        if not anonymous and given != self.server.basic:
             return self.send_json(401, "Unauthenticated")
         if handle == "someone/secret":
             return self.send_json(403, "Permission 'datasets.get' was denied")

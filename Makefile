@@ -1,0 +1,37 @@
+# The menu. `make` lists it.
+PYTHON ?= python3
+DATASET ?= sample
+export TF_CPP_MIN_LOG_LEVEL = 2
+BIN := .venv/bin
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/installed  ## run notebooks 01 to 06; DATASET=sample, face-mask-12k, fmd, a folder or a zip
+	@$(BIN)/python -m facemask run --dataset "$(DATASET)"
+
+lab: .venv/installed  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+test: .venv/installed  ## run every test; FACEMASK_ARCHIVES=<folder of zips> adds those on photographs
+	$(BIN)/python -m pytest
+
+notebooks: .venv/installed  ## run the notebooks on DATASET and save them for committing
+	$(BIN)/python -m facemask.notebooks save --dataset "$(DATASET)"
+
+lock: .venv/installed  ## pin requirements.txt anew
+	$(BIN)/python -m pip install -q uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
+		requirements.txt -o requirements.lock
+
+clean:  ## remove the environment; data and models stay
+	rm -rf .venv
+
+.venv/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 10) <= v <= (3, 12) and \
+		"Python %d.%d will not do: TensorFlow needs 3.10 to 3.12; name one with make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+.PHONY: help run lab test notebooks lock clean

@@ -1,0 +1,152 @@
+"""The stages as commands, for people who script: `python -m facemask --help`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+
+from facemask.files import FacemaskError  # noqa: E402
+
+
+def _download(args: argparse.Namespace) -> int:
+    from facemask.download import download
+
+    print(download(args.dataset, args.data_dir))
+    return 0
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from facemask.files import read_json
+    from facemask.prepare import prepare
+
+    folder = prepare(*_source(args), args.data_dir, args.image_size, args.seed)
+    facts = read_json(folder / "prepare.json")
+    for split, counts in facts["counts"].items():
+        print(f"{split:10}", "  ".join(f"{label} {n}" for label, n in counts.items()))
+    for file, reason in facts["unreadable"]:
+        print(f"unreadable: {file}: {reason}", file=sys.stderr)
+    print(folder)
+    return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    from facemask.prepare import prepare
+    from facemask.train import train
+
+    split = prepare(*_source(args), args.data_dir, args.image_size, args.seed)
+    for name in args.models:
+        train(split, _run_folder(args), name, args.epochs, args.batch_size, args.seed)
+        print(_run_folder(args) / name)
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from facemask.evaluate import evaluate
+
+    report = evaluate(_split_folder(args), _run_folder(args))
+    for name, model in report["models"].items():
+        for split, figures in model["splits"].items():
+            low, high = figures["interval"]
+            print(f"{name:9} {split:10} {figures['accuracy']:.4f}  95% {low:.4f} to {high:.4f}")
+        print(f"{name:9} {model['verdict']}")
+    print(_run_folder(args) / "report.json")
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from facemask.export import export
+
+    for model in sorted(p.parent for p in _run_folder(args).glob("*/model.keras")):
+        for form, figures in export(_split_folder(args), model).items():
+            print(f"{model.name:9} {form:12}", figures)
+        print(model / "exports")
+    return 0
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from facemask import classifier
+    from facemask.predict import draw, predict, save
+
+    answers, problems = predict(args.pictures, classifier.load(args.model))
+    for answer in answers:
+        print(f"{answer['file']}: {answer['label']} {answer['probability']:.3f}")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    save(draw(answers), args.output)
+    print(args.output)
+    return 1 if problems else 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from facemask.notebooks import run
+
+    run(args.dataset, **{name: getattr(args, name) for name in ("image_size", "epochs",
+                                                               "batch_size", "seed")})
+    return 0
+
+
+def _source(args: argparse.Namespace) -> tuple[Path, str]:
+    from facemask.download import dataset_name, download
+
+    return download(args.dataset, args.data_dir), dataset_name(args.dataset)
+
+
+def _split_folder(args: argparse.Namespace) -> Path:
+    from facemask.download import dataset_name
+
+    return args.data_dir / "split" / dataset_name(args.dataset)
+
+
+def _run_folder(args: argparse.Namespace) -> Path:
+    from facemask.download import dataset_name
+
+    return args.models_dir / dataset_name(args.dataset)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 done in part, 2 refused."""
+    parser = argparse.ArgumentParser(prog="facemask", description="Face-mask classifier.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    def command(function, text: str, training: bool = False) -> argparse.ArgumentParser:
+        sub = commands.add_parser(function.__name__[1:], help=text, description=text)
+        sub.set_defaults(function=function)
+        if function is not _predict:
+            sub.add_argument(
+                "--dataset", default="face-mask-12k",
+                help="sample, face-mask-12k, fmd, a Kaggle owner/name, a folder or a zip",
+            )
+            sub.add_argument("--data-dir", type=Path, default=Path("data"))
+            sub.add_argument("--models-dir", type=Path, default=Path("models"))
+        if training:
+            sub.add_argument("--image-size", type=int, default=96, help="pixels")
+            sub.add_argument("--seed", type=int, default=0)
+            sub.add_argument("--epochs", type=int, default=30)
+            sub.add_argument("--batch-size", type=int, default=64)
+        return sub
+
+    command(_download, "Fetch a data set and unpack it below data/raw.")
+    command(_prepare, "Split it and bring it to one size, below data/split.", training=True)
+    command(_train, "Train the baseline and the compact CNN.", training=True).add_argument(
+        "--models", nargs="+", default=["baseline", "compact"], choices=["baseline", "compact"]
+    )
+    command(_evaluate, "Measure the trained models and write report.json.")
+    command(_export, "Export them and compare each export with Keras.")
+    sub = command(_predict, "Classify pictures and write an annotated one.")
+    sub.add_argument("pictures", nargs="+", type=Path, help="files or folders")
+    sub.add_argument("--model", type=Path, required=True, help="for example models/sample/compact")
+    sub.add_argument("--output", type=Path, default=Path("prediction.png"))
+    command(_run, "Run notebooks 01 to 06 from the first to the last.", training=True)
+
+    args = parser.parse_args(argv)
+    try:
+        return args.function(args)
+    except FacemaskError as error:
+        print(f"facemask {args.command}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""Run the notebooks headless, and prepare them for committing.
+
+`python -m facemask.notebooks save --dataset ...` runs all six on a data set and writes them back
+into `notebooks/` with their outputs, less those of cells tagged `photographs`.
+"""
+
+import argparse
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import papermill
+from papermill.exceptions import PapermillExecutionError
+
+from facemask.download import dataset_name
+from facemask.files import FacemaskError, write_whole
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "notebooks"
+
+# Where Colab fetches the project from: the one place to change when it is published or moved.
+REPOSITORY = "https://github.com/OWNER/face-mask-classifier"
+
+SETUP = f'''\
+import os, sys
+from pathlib import Path
+
+if "google.colab" in sys.modules:
+    REPOSITORY = "{REPOSITORY}"
+    KEEP_ON_DRIVE = False  # True: data/ and models/ stay on your Google Drive
+    os.chdir("/content")
+    if not Path("project").exists():
+        !git clone -q {{REPOSITORY}} project
+    os.chdir("project")
+    %pip install -q -r requirements.txt
+    if KEEP_ON_DRIVE:
+        from google.colab import drive
+        drive.mount("/content/drive")
+        for name in ("data", "models"):
+            kept = Path("/content/drive/MyDrive/face-mask", name)
+            kept.mkdir(parents=True, exist_ok=True)
+            if not Path(name).is_symlink():
+                os.rename(name, f"{{name}}-of-the-project")
+                os.symlink(kept, name)
+while not Path("pyproject.toml").exists():
+    os.chdir("..")
+sys.path.insert(0, os.getcwd())
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"'''
+
+PHOTOGRAPHS = "photographs"  # the tag of a cell whose output shows pictures of people
+REMOVED = "Run this cell to see the photographs; they are not ours to publish."
+
+
+def run(dataset: str, **parameters: int) -> Path:
+    """Run all notebooks on a data set, from the first to the last, one line each.
+
+    Args:
+        dataset: as in `facemask.download.download`.
+        parameters: image_size, epochs, batch_size, seed.
+
+    Returns:
+        models/<run>/notebooks, where the executed notebooks are.
+
+    Raises:
+        FacemaskError: a notebook stopped with an error; those before it are done.
+    """
+    if Path(dataset).exists():
+        dataset = str(Path(dataset).resolve())
+    executed = ROOT / "models" / dataset_name(dataset) / "notebooks"
+    executed.mkdir(parents=True, exist_ok=True)
+    values = {"DATASET": dataset, **{k.upper(): v for k, v in parameters.items()}}
+    notebooks = sorted(FOLDER.glob("0*.ipynb"))
+    for number, notebook in enumerate(notebooks, 1):
+        start = time.monotonic()
+        print(f"[{number}/{len(notebooks)}] {notebook.stem} ...", end=" ", flush=True)
+        known = {tag.upper() for tag in papermill.inspect_notebook(str(notebook))}
+        try:
+            papermill.execute_notebook(
+                str(notebook), str(executed / notebook.name), cwd=str(FOLDER),
+                parameters={k: v for k, v in values.items() if k in known},
+                progress_bar=False, log_output=False,
+            )
+        except PapermillExecutionError as error:
+            print("failed")
+            raise FacemaskError(
+                f"{notebook.name} stopped: {error.ename}: {error.evalue}. "
+                f"See {executed / notebook.name}"
+            ) from error
+        print(f"{time.monotonic() - start:.0f} s")
+    run_folder = executed.parent
+    for path in sorted(run_folder.glob("*/exports/*")) + [run_folder / "report.json",
+                                                          run_folder / "prediction.png"]:
+        print(f"made {path.relative_to(ROOT)}")
+    return executed
+
+
+def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Make an executed notebook fit to commit: no photographs, no parameters of one run."""
+    cells = []
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            continue
+        if cell.cell_type == "code":
+            cell.outputs = _clean_outputs(cell)
+            cell.metadata = {"tags": cell.metadata.get("tags", [])}
+        cells.append(cell)
+    notebook.cells = cells
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    return notebook
+
+
+def _clean_outputs(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The outputs less photographs, with progress bars as they stood at the end."""
+    if PHOTOGRAPHS in cell.metadata.get("tags", []):
+        return [nbformat.v4.new_output("stream", name="stdout", text=REMOVED + "\n")]
+    outputs: list[nbformat.NotebookNode] = []
+    for output in cell.outputs:
+        output.pop("execution_count", None)
+        output.get("metadata", {}).clear()
+        if output.output_type == "stream" and outputs and outputs[-1].get("name") == output.name:
+            outputs[-1].text += output.text
+        else:
+            outputs.append(output)
+    for output in outputs:
+        if output.output_type == "stream":
+            output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
+            # A path of the machine that ran it is of no use to a reader.
+            output.text = output.text.replace(f"{ROOT}/", "")
+    return outputs
+
+
+def save(dataset: str, **parameters: int) -> None:
+    """Run the notebooks and write them back, cleaned, into `notebooks/`."""
+    executed = run(dataset, **parameters)
+    for path in sorted(executed.glob("0*.ipynb")):
+        with write_whole(FOLDER / path.name) as partial:
+            nbformat.write(clean(nbformat.read(path, as_version=4)), partial)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=["save"])
+    parser.add_argument("--dataset", required=True)
+    try:
+        save(parser.parse_args().dataset)
+    except FacemaskError as error:
+        sys.exit(str(error))

@@ -1,0 +1,27 @@
+"""What all tests share: a clean place to work, the drawn sample, real photographs."""
+
+import os
+from pathlib import Path
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # before any test imports TensorFlow
+
+import pytest  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def archives() -> Path:
+    """The folder of real data sets' zips; tests that need it are skipped without it."""
+    folder = os.environ.get("FACEMASK_ARCHIVES")
+    if not folder:
+        pytest.skip("set FACEMASK_ARCHIVES to the folder with the data sets' zips")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty drawn pictures per class, in a folder per class. Read only."""
+    from facemask.sample import make_sample
+
+    return make_sample(tmp_path_factory.mktemp("drawn") / "faces", per_class=60, seed=1)
