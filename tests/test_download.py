@@ -16,7 +16,6 @@ import pytest
 from kaggle_server import KaggleServer
 from PIL import Image
 
-from facemask import download as module
 from facemask.download import dataset_name, download, install_credentials, unpack
 from facemask.files import FacemaskError, find_images
 
@@ -46,7 +45,8 @@ def pictures_zip(count: int = 6, seed: int = 0, extra: dict[str, bytes] | None =
             picture = io.BytesIO()
             noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
             Image.fromarray(noise).save(picture, "PNG")
-            archive.writestr(f"Set/{('with_mask', 'without_mask')[i % 2]}/{i}.png", picture.getvalue())
+            label = ("with_mask", "without_mask")[i % 2]
+            archive.writestr(f"Set/{label}/{i}.png", picture.getvalue())
         for name, content in (extra or {}).items():
             archive.writestr(name, content)
     return buffer.getvalue()
@@ -104,15 +104,16 @@ def fails(dataset: str, data: Path, match: str) -> None:
 # Kaggle's own client
 
 
-def test_public_set_needs_no_account_and_is_fetched_once(server, data, capfd):
-    folder = download(HANDLE, data)
-    assert folder == data / "raw" / "someone-masks"
+def test_public_set_needs_no_account_and_is_fetched_once(server, data, capfd, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    folder = download(HANDLE)
+    assert folder == Path("data/raw/someone-masks")
     assert len(find_images(folder)) == 6
     assert all(given is None for _, given, _ in server.requests)
     assert "100%" in capfd.readouterr().err  # progress was shown
     assert [p.name for p in (data / "raw").iterdir()] == ["someone-masks"]
     asked = len(server.requests)
-    assert download(HANDLE, data) == folder
+    assert download(HANDLE) == folder
     assert len(server.requests) == asked
 
 
@@ -159,12 +160,11 @@ def test_refused_data_set(server, data):
     fails("someone/secret", data, "Kaggle refuses someone/secret")
 
 
-@pytest.mark.parametrize("cuts", [1, 2])
-def test_cut_connection_ends_complete(server, data, cuts):
-    server.cuts = cuts
+def test_cut_connection_ends_complete(server, data):
+    server.cuts = 2
     assert len(find_images(download(HANDLE, data))) == 6
     transfers = [wanted for path, _, wanted in server.requests if path == f"/{HANDLE}"]
-    assert len(transfers) == cuts + 1
+    assert len(transfers) == 3
     if KAGGLE >= 2:  # goes on where the cut was; before, it begins anew
         assert transfers[0] is None and all(transfers[1:])
 
@@ -186,7 +186,7 @@ def test_no_network(home, data, monkeypatch, host):
 def test_damaged_download_is_refused_and_fetched_again(server, data, damage):
     good = server.archives[HANDLE]
     server.archives[HANDLE] = damage(good)
-    fails(HANDLE, data, "damaged or cut short.*run again to fetch it")
+    fails(HANDLE, data, "damaged, cut short.*run again to fetch it")
     server.archives[HANDLE] = good
     assert len(find_images(download(HANDLE, data))) == 6
 
@@ -201,7 +201,7 @@ def test_disk_fills_while_downloading(server, data, monkeypatch):
 def test_download_survives_a_disk_too_full_to_unpack(server, data, monkeypatch):
     usage = shutil.disk_usage(data)
     with monkeypatch.context() as patch:
-        patch.setattr(module.shutil, "disk_usage", lambda path: usage._replace(free=10))
+        patch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10))
         with pytest.raises(FacemaskError, match="disk is too full"):
             download(HANDLE, data)
     assert everything(data) == ["raw", "raw/someone-masks.zip"]
@@ -316,7 +316,7 @@ def refuses(content: bytes, tmp_path: Path, match: str) -> None:
 
 
 def test_damaged_archive(tmp_path):
-    refuses(spoil(pictures_zip()), tmp_path, "damaged or cut short")
+    refuses(spoil(pictures_zip()), tmp_path, "damaged, cut short")
 
 
 def test_damaged_archive_leaves_the_good_folder_alone(tmp_path, data):
@@ -333,7 +333,7 @@ def test_damaged_archive_leaves_the_good_folder_alone(tmp_path, data):
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
 def test_truncated_archive(tmp_path, share):
     content = pictures_zip()
-    refuses(content[: int(len(content) * share)], tmp_path, "damaged or cut short")
+    refuses(content[: int(len(content) * share)], tmp_path, "damaged, cut short")
 
 
 def test_wrong_archive(tmp_path):
@@ -366,30 +366,23 @@ def test_archive_with_a_link_or_device(tmp_path, kind):
     refuses(buffer.getvalue(), tmp_path, "is not safe")
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_archive_with_clashing_names(tmp_path):
-    refuses(pictures_zip(extra={"Set/with_mask/0.png/x.png": b"x"}), tmp_path, "for a folder too")
-    refuses(pictures_zip(extra={"Set/with_mask/0.png": b"x"}), tmp_path, "twice")
-
-
 def test_archive_with_a_password(tmp_path):
     content = bytearray(pictures_zip(1))
     content[content.rindex(b"PK\x01\x02") + 8] |= 1
-    refuses(bytes(content), tmp_path, "password")
+    refuses(bytes(content), tmp_path, "locked .*password required")
 
 
 def test_bomb(tmp_path):
     buffer = io.BytesIO(pictures_zip())
-    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open("zeros.png", "w", force_zip64=True) as file:
-            for _ in range(1100):
-                file.write(bytes(1 << 20))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.getinfo("Set/with_mask/0.png").file_size = 2 << 30  # what the directory will say
+        archive.writestr("Set/more.png", b"x")
     refuses(buffer.getvalue(), tmp_path, "hundredfold")
 
 
 def test_disk_too_full_is_seen_before_writing(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     refuses(pictures_zip(), tmp_path, "disk is too full")
 
 
@@ -401,7 +394,7 @@ def test_disk_fills_while_unpacking(tmp_path, monkeypatch):
         if len(copied) == 3:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(module.shutil, "copyfileobj", fill)
+    monkeypatch.setattr(shutil, "copyfileobj", fill)
     refuses(pictures_zip(), tmp_path, "cannot write .*free some space")
     assert len(copied) == 3
 
