@@ -216,7 +216,7 @@ def make_fabric(kind: str, rng: np.random.Generator) -> Fabric:
     elif kind == "fold":
         base = _pick(rng, _RESPIRATOR)
         look.update(
-            reach=u(0.86, 1.0), base=base, corner=(0.3, 0.6), peak=(0.7, 1.3), bulge=u(0.5, 0.9),
+            reach=u(0.86, 1.0), base=base, corner=(0.3, 0.6), peak=(0.7, 1.3), bulge=u(0.3, 0.65),
             slack=(0.02, 0.09), seam=u(0.08, 0.3), facet=rng.choice([-1, 1]) * u(0.02, 0.16),
             pleats=_hems(plain, rng, u(0.02, 0.1)), drop=0.5,
             strap_colour=base if rng.random() < 0.4 else white,
@@ -228,7 +228,7 @@ def make_fabric(kind: str, rng: np.random.Generator) -> Fabric:
         base = _pick(rng, _RESPIRATOR[:1] * 4 + _RESPIRATOR[1:])
         ridges = _lines(rng, int(rng.integers(0, 4)), u(0.02, 0.1), 0.02)
         look.update(
-            reach=u(0.68, 0.85), base=base, corner=(0.35, 0.6), peak=(1.0, 1.6), bulge=u(0.7, 1.1),
+            reach=u(0.68, 0.85), base=base, corner=(0.35, 0.6), peak=(1.0, 1.6), bulge=u(0.4, 0.8),
             slack=(0.0, 0.05), pleats=_hems(ridges, rng, u(0.05, 0.15)), drop=0.3,
             strap_colour=_pick(rng, [(white, 2), ((0.85, 0.7, 0.2), 1), ((0.1, 0.1, 0.1), 1)]),
             head_bands=True, strap=(0.014, 0.03), hidden=0.1,

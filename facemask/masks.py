@@ -136,6 +136,8 @@ def _outline(face: FaceAxes, worn: str, fabric: Fabric, rng: np.random.Generator
     f, u = face, rng.uniform
     chin_part = f.chin - f.lip_bottom
     inset = fabric.reach * u(0.94, 1.04, 2)  # left and right, share of the half width
+    # Below, a mask other than a stiff cup is tied close to the jaw's full width.
+    inset_low = inset if fabric.kind == "cup" else np.maximum(inset, u(0.85, 1.03, 2))
     slack = u(*fabric.slack)
     tilt = rng.normal(0, 0.02) * f.height
     crush = u(0, 0.4)
@@ -172,7 +174,7 @@ def _outline(face: FaceAxes, worn: str, fabric: Fabric, rng: np.random.Generator
         ends = [_jaw_place(f, corner_bottom, side) for side in (-1, 1)]
         lower = f.jaw_at(np.where(t < 0, -t * ends[0], t * ends[1]))
         middle = np.array([f.centre(f.lip_top), f.lip_top])
-        grow = 1 + slack + (np.where(t < 0, *inset) - 1 - slack) * t**4
+        grow = 1 + slack + (np.where(t < 0, *inset_low) - 1 - slack) * t**4
         lower = middle + (lower - middle) * np.stack([grow, 1 + slack * (1 - t**2)], axis=1)
         lower[:, 1] += (bottom - f.chin) * (1 - np.abs(t) ** 3)
     else:
@@ -312,9 +314,9 @@ def _shading(u, v, fabric: Fabric, crush: float, size: float, rng) -> np.ndarray
     height *= np.float32(size)
     gx = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
     gy = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
-    lx, ly = rng.uniform(-0.45, 0.45), rng.uniform(0.1, 0.5)
+    lx, ly = rng.uniform(-0.35, 0.35), rng.uniform(0.1, 0.45)
     light = (1 + np.float32(lx) * gx + np.float32(ly) * gy) / cv2.sqrt(1 + gx * gx + gy * gy)
-    return np.clip(light, 0.35, 1.4)
+    return np.clip(light, 0.5, 1.3)
 
 
 def _light(image: np.ndarray, face: FaceAxes, box: _Box, rng):
