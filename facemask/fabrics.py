@@ -30,8 +30,14 @@ _RESPIRATOR = [
     ((0.62, 0.76, 0.86), 0.5),
     ((0.86, 0.66, 0.68), 0.5),
 ]
-_DARK = [((0.07, 0.07, 0.08), 5.0), ((0.22, 0.23, 0.25), 2.0), ((0.45, 0.46, 0.48), 1.0),
-         ((0.12, 0.15, 0.30), 1.0), ((0.85, 0.60, 0.66), 0.7), ((0.90, 0.90, 0.90), 0.8)]  # fmt: skip
+_DARK = [
+    ((0.07, 0.07, 0.08), 5.0),
+    ((0.22, 0.23, 0.25), 2.0),
+    ((0.45, 0.46, 0.48), 1.0),
+    ((0.12, 0.15, 0.30), 1.0),
+    ((0.85, 0.60, 0.66), 0.7),
+    ((0.90, 0.90, 0.90), 0.8),
+]
 
 
 class Fabric(NamedTuple):
@@ -55,6 +61,7 @@ class Fabric(NamedTuple):
     pleats: np.ndarray  # (256,) brightness from the upper to the lower edge
     seam: float  # darkness of a seam down the middle
     facet: float  # brightness step between the halves of a folded mask
+    wire: float  # how much brighter (darker below 0) the wire over the nose shows
     valve: tuple[float, float, float] | None  # u, v and radius
     valve_colour: np.ndarray
 
@@ -70,9 +77,12 @@ class Fabric(NamedTuple):
         place = np.clip((v + wobble) * 255, 0, 255)
         tone = cv2.remap(self.pleats.reshape(1, -1), place, np.zeros_like(place), cv2.INTER_LINEAR)
         if self.seam:
-            tone *= 1 - np.float32(self.seam) * cv2.exp(-((u + wobble) / fine) ** 2)
+            tone *= 1 - np.float32(self.seam) * cv2.exp(-(((u + wobble) / fine) ** 2))
         if self.facet:
             tone *= 1 + np.float32(self.facet) * np.clip(u / 0.06, -1, 1)
+        if self.wire:
+            middle = np.clip((0.32 - np.abs(u)) * 12, 0, 1)
+            tone += np.float32(self.wire) * middle * cv2.exp(-(((v - 0.09) / 0.025) ** 2))
         weave = np.float32(rng.uniform(0.003, 0.02))
         tone += weave * rng.standard_normal(shape, dtype=np.float32)
         if self.tile is None:
@@ -82,7 +92,9 @@ class Fabric(NamedTuple):
             across = (u * (1 + 0.3 * u * u) + 1) * np.float32(0.5 * self.repeats * _TILE)
             aspect = 1.0 if self.repeats == 1 else 0.6
             down = (v + wobble) * np.float32(aspect * self.repeats * _TILE)
-            colour = cv2.remap(self.tile, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+            colour = cv2.remap(
+                self.tile, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+            )
             colour = np.stack(cv2.split(colour)) * tone
         if self.valve is not None:
             self._draw_valve(colour, u, v, fine)
@@ -92,8 +104,8 @@ class Fabric(NamedTuple):
         u0, v0, radius = self.valve
         far = cv2.sqrt(((u - u0) * 0.5) ** 2 + ((v - v0) * 0.55) ** 2)
         inside = np.clip((radius - far) / fine + 0.5, 0, 1)
-        rim = cv2.exp(-(((far - radius) / (1.2 * fine)) ** 2)) * np.float32(0.45)
-        ring = cv2.exp(-(((far - 0.55 * radius) / fine) ** 2)) * np.float32(0.25)
+        rim = cv2.exp(-(((far - radius) / (1.2 * fine)) ** 2)) * np.float32(0.3)
+        ring = cv2.exp(-(((far - 0.55 * radius) / fine) ** 2)) * np.float32(0.15)
         colour += (self.valve_colour[:, None, None] - colour) * inside
         colour *= 1 - rim - ring
 
@@ -201,8 +213,10 @@ def make_fabric(kind: str, rng: np.random.Generator) -> Fabric:
         kind=kind, reach=u(0.82, 0.98), corner=(0.25, 0.6), peak=(0.9, 1.9), slack=(0.0, 0.05),
         drop=1.0, bulge=u(0.25, 0.6), strap=(0.010, 0.022), strap_colour=white, hidden=0.3,
         head_bands=False, opacity=u(0.97, 1.0), base=white, tile=None, repeats=1.0, pleats=plain,
-        seam=0.0, facet=0.0, valve=None, valve_colour=white,
+        seam=0.0, facet=0.0, wire=0.0, valve=None, valve_colour=white,
     )  # fmt: skip
+    if kind in ("surgical", "fold", "cup") and rng.random() < 0.5:
+        look["wire"] = u(-0.12, 0.12)
     if kind == "surgical":
         base = _pick(rng, _SURGICAL) if rng.random() < 0.9 else any_colour(rng)
         dark = base.mean() < 0.25
@@ -222,7 +236,11 @@ def make_fabric(kind: str, rng: np.random.Generator) -> Fabric:
             strap_colour=base if rng.random() < 0.4 else white,
         )  # fmt: skip
         if rng.random() < 0.3:
-            look["valve"] = (float(rng.choice([-1, 1])) * u(0.25, 0.5), u(0.45, 0.65), u(0.05, 0.085))
+            look["valve"] = (
+                float(rng.choice([-1, 1])) * u(0.25, 0.5),
+                u(0.45, 0.65),
+                u(0.05, 0.085),
+            )
             look["valve_colour"] = base * np.float32(u(0.6, 1.05))
     elif kind == "cup":
         base = _pick(rng, _RESPIRATOR[:1] * 4 + _RESPIRATOR[1:])
@@ -235,7 +253,9 @@ def make_fabric(kind: str, rng: np.random.Generator) -> Fabric:
         )  # fmt: skip
         if rng.random() < 0.55:
             look["valve"] = (u(-0.15, 0.15), u(0.4, 0.65), u(0.06, 0.1))
-            look["valve_colour"] = any_colour(rng) if rng.random() < 0.4 else base * np.float32(u(0.5, 1))
+            look["valve_colour"] = (
+                any_colour(rng) if rng.random() < 0.4 else base * np.float32(u(0.5, 1))
+            )
     elif kind == "cloth":
         base = any_colour(rng) if rng.random() < 0.6 else _pick(rng, _DARK + _SURGICAL)
         folded = rng.random() < 0.6
@@ -258,7 +278,7 @@ def make_fabric(kind: str, rng: np.random.Generator) -> Fabric:
         base = any_colour(rng) if rng.random() < 0.7 else _pick(rng, _DARK)
         look.update(
             reach=u(1.0, 1.1), base=base, corner=(-0.05, 0.35), peak=(1.2, 2.5), slack=(0.03, 0.1),
-            drop=u(2.0, 5.0), bulge=u(0.15, 0.4), hidden=1.0, strap_colour=base,
+            drop=u(3.0, 6.0), bulge=u(0.15, 0.4), hidden=1.0, strap_colour=base,
         )  # fmt: skip
         if rng.random() < 0.55:
             look["tile"], look["repeats"] = _tile(rng, base)

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from facemask.files import FacemaskError, read_image, write_whole
-from facemask.masks import FaceShape
+from facemask.shapes import FaceShape
 
 MESH_SIZE = 192  # side of the network's input, pixels
 MARGIN = 0.25  # the mesh was trained on faces with room around them; tight crops get this much
@@ -62,7 +62,9 @@ def mesh(image: np.ndarray) -> tuple[np.ndarray, float]:
     values = small[None].astype(np.float32) / 255
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values)
     interpreter.invoke()
-    points, presence = (interpreter.get_tensor(o["index"]) for o in interpreter.get_output_details())
+    points, presence = (
+        interpreter.get_tensor(o["index"]) for o in interpreter.get_output_details()
+    )
     points = points.reshape(-1, 3)[:, :2] / MESH_SIZE
     points = points * [padded.shape[1], padded.shape[0]] - [pad_x, pad_y]
     score = 1 / (1 + np.exp(-np.clip(presence.item(), -50, 50)))
@@ -161,7 +163,7 @@ def _load(cache: str | Path) -> dict[str, np.ndarray]:
         return {}
     try:
         with np.load(cache, allow_pickle=False) as data:
-            return dict(zip(data["names"].tolist(), data["points"]))
+            return dict(zip(data["names"].tolist(), data["points"], strict=True))
     except (OSError, ValueError, KeyError) as error:
         raise FacemaskError(f"{cache} cannot be read ({error}); delete it and run again") from error
 

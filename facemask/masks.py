@@ -1,8 +1,7 @@
 """Drawing a face mask onto a bare face, worn right or wrong.
 
-The mask is fitted to the points of the face, so it turns and tilts with the head. Geometry is
-worked out in the face's own axes (x across, y from the bridge of the nose to the chin, origin at
-the nose tip); fabric comes from `facemask.fabrics`.
+The mask is fitted to the points of the face, so it turns and tilts with the head. Its outline is
+worked out in the face's own axes (`shapes.FaceAxes`), its look in `fabrics`.
 """
 
 from typing import NamedTuple
@@ -12,6 +11,12 @@ import numpy as np
 
 from facemask.fabrics import KINDS, Fabric, make_fabric, noise
 from facemask.files import FacemaskError
+from facemask.props import OCCLUDERS, add_neck, draw_occluder
+from facemask.shapes import FaceAxes, FaceShape, move_shape
+
+__all__ = [
+    "OCCLUDERS", "WORN", "FaceShape", "add_neck", "draw_mask", "draw_occluder", "move_shape",
+]  # fmt: skip
 
 WORN = ("right", "nose_out", "chin_hang", "chin_out")
 
@@ -27,98 +32,6 @@ _KIND_WEIGHTS = {
 }  # fmt: skip
 
 
-class FaceShape(NamedTuple):
-    """Where a face lies in a picture: float32 pixel coordinates, x to the right, y down.
-
-    Points may lie outside the picture. "Left" is the left of the picture.
-    """
-
-    jaw: np.ndarray  # (17, 2) from the left ear over the chin (index 8) to the right ear
-    nose_bridge: np.ndarray  # (2,) between the eyes
-    nose_tip: np.ndarray  # (2,)
-    nose_base: np.ndarray  # (2,) where the nose meets the upper lip
-    mouth: np.ndarray  # (4, 2) left corner, top of upper lip, right corner, bottom of lower lip
-    eyes: np.ndarray  # (2, 2) left, right
-
-
-def move_shape(shape: FaceShape, scale: float = 1.0, shift: tuple[float, float] = (0, 0)):
-    """The same FaceShape after `point * scale + shift` (pixels), as for a resized or padded crop."""
-    return FaceShape(*((np.asarray(p, np.float32) * scale + np.float32(shift)) for p in shape))
-
-
-def _cut_corners(line: np.ndarray) -> np.ndarray:
-    for _ in range(2):
-        cut = np.stack([0.75 * line[:-1] + 0.25 * line[1:], 0.25 * line[:-1] + 0.75 * line[1:]], 1)
-        line = np.concatenate([line[:1], cut.reshape(-1, *line.shape[1:]), line[-1:]])
-    return line
-
-
-_JAW_PLACES = _cut_corners(np.arange(17.0))  # where the points of the smoothed jaw lie along it
-
-
-class FaceAxes:
-    """A face in its own axes: heights of its parts along the nose, and its two sides."""
-
-    def __init__(self, shape: FaceShape, image_size: tuple[int, int]):
-        self.origin = shape.nose_tip
-        eyes = shape.eyes[1] - shape.eyes[0]
-        down = _unit(shape.jaw[8] - shape.nose_bridge) + _unit(np.array([-eyes[1], eyes[0]]))
-        self.down = _unit(down)
-        self.right = np.array([self.down[1], -self.down[0]])
-        middle = [shape.nose_bridge, shape.nose_tip, shape.nose_base, shape.mouth[1],
-                  shape.mouth[3], shape.jaw[8]]  # fmt: skip
-        x, y = self.into(np.stack(middle)).T
-        self.height = height = max(float(y[-1] - y[0]), 2.0)
-        # Seen from below or with an open mouth the order can break; everything below relies on it.
-        least = height * np.array([0, 0.12, 0.06, 0.03, 0.04, 0.06])
-        for i in range(1, 6):
-            y[i] = max(y[i], y[i - 1] + least[i])
-        self.bridge, self.tip, self.base, self.lip_top, self.lip_bottom, self.chin = map(float, y)
-        self.jaw = self.into(shape.jaw)
-        # Chaikin's corner cutting, twice, keeps the outline round in large pictures.
-        self._smooth_jaw = _cut_corners(self.jaw)
-        # A mask is stiffer than a face: its middle is the smoothed middle of the face.
-        self.rows = np.linspace(y[0] - 0.5 * height, y[5] + 0.7 * height, 48)
-        self.middle = np.interp(self.rows, y, x) * 0.6 + np.polyval(np.polyfit(y, x, 1), self.rows) * 0.4
-        left, right = self.jaw[:9], self.jaw[16:7:-1]
-        width = (right[1:8, 0] - left[1:8, 0]).max()
-        self.width = float(max(width, 0.4 * height))
-        self.sides = [self._side(left, -1), self._side(right, 1)]
-        # How far down the picture reaches, in these axes, below the chin.
-        foot = self.out(np.array([[self.centre(self.chin), self.chin]]))[0]
-        self.floor = self.chin + (image_size[0] - foot[1]) / max(self.down[1], 0.3)
-
-    def _side(self, points: np.ndarray, sign: int) -> np.ndarray:
-        """Half width from the middle to one side for every row; below the jaw, the neck's."""
-        y = np.maximum.accumulate(points[:, 1] + np.arange(9) * 1e-3)
-        half = sign * (np.interp(self.rows, y, points[:, 0]) - self.middle)
-        return np.maximum(half, max(0.62 * half[self.rows < self.tip].max(), 0.13 * self.height))
-
-    def into(self, points: np.ndarray) -> np.ndarray:
-        return (points - self.origin) @ np.stack([self.right, self.down], axis=1)
-
-    def out(self, points: np.ndarray) -> np.ndarray:
-        return points @ np.stack([self.right, self.down]) + self.origin
-
-    def centre(self, y):
-        return np.interp(y, self.rows, self.middle)
-
-    def at(self, t, y):
-        """Point at `t` in -1..1 from side to side and height `y`, float (N, 2)."""
-        t, y = np.broadcast_arrays(np.asarray(t, float), np.asarray(y, float))
-        left, right = (np.interp(y, self.rows, side) for side in self.sides)
-        return np.stack([self.centre(y) + t * np.where(t < 0, left, right), y], axis=-1)
-
-    def jaw_at(self, t) -> np.ndarray:
-        """Point of the jaw line at `t`: -1 left ear, 0 chin, 1 right ear; float (N, 2)."""
-        place = np.asarray(t, float) * 8 + 8
-        return np.stack([np.interp(place, _JAW_PLACES, self._smooth_jaw[:, k]) for k in (0, 1)], axis=-1)
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / max(float(np.hypot(*vector)), 1e-6)
-
-
 def _between(a: float, b: float, part: float) -> float:
     return a + (b - a) * part
 
@@ -130,6 +43,7 @@ class _Outline(NamedTuple):
 
 
 _T = np.linspace(-1, 1, 25)
+_UNIT_COLUMNS = np.linspace(0, 1, 64)
 
 
 def _outline(face: FaceAxes, worn: str, fabric: Fabric, rng: np.random.Generator) -> _Outline:
@@ -170,7 +84,11 @@ def _outline(face: FaceAxes, worn: str, fabric: Fabric, rng: np.random.Generator
     upper = f.at(t * np.where(t < 0, *inset), y)
     # Lower edge: along the jaw if it lies under the chin, else straight across the face.
     edge = np.where(t < 0, corner_bottom + tilt, corner_bottom - tilt)
-    if bottom >= f.chin:
+    if fabric.kind == "gaiter":  # a tube down to the neck, or a kerchief's corner
+        y = bottom + (corner_bottom - bottom) * np.abs(t) ** u(1.0, 1.5)
+        tube = rng.random() < 0.6
+        lower = f.at(t * (0.85 if tube else 1.0) * np.where(t < 0, *inset), bottom if tube else y)
+    elif bottom >= f.chin:
         ends = [_jaw_place(f, corner_bottom, side) for side in (-1, 1)]
         lower = f.jaw_at(np.where(t < 0, -t * ends[0], t * ends[1]))
         middle = np.array([f.centre(f.lip_top), f.lip_top])
@@ -233,7 +151,10 @@ def _straps(face: FaceAxes, outline: _Outline, fabric: Fabric, worn: str, rng) -
             if fabric.head_bands:
                 lift -= 0.15
             goal = ear + [0, lift * face.height]
-            bend = (end + goal) / 2 + [sign * u(-0.01, 0.06) * face.width, u(-0.02, 0.04) * face.height]
+            bend = (end + goal) / 2 + [
+                sign * u(-0.01, 0.06) * face.width,
+                u(-0.02, 0.04) * face.height,
+            ]
             s = np.linspace(0, 1, 9)[:, None]
             lines.append((1 - s) ** 2 * end + 2 * s * (1 - s) * bend + s**2 * goal)
     return lines
@@ -277,27 +198,28 @@ def _surface(face: FaceAxes, outline: _Outline, box: _Box):
     x = rx * xs + ry * ys
     y = dx * xs + dy * ys
 
-    def look_up(where, start, stop, values):
+    def look_up(where, start, stop, *columns):
         # Linear interpolation in an evenly spaced table: a fraction of the cost of np.interp.
-        place = ((where - start) * ((len(values) - 1) / (stop - start))).astype(np.float32)
-        table = values.astype(np.float32).reshape(1, -1)
-        return cv2.remap(table, place, np.zeros_like(place), cv2.INTER_LINEAR,
-                         borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        place = (where - float(start)) * float((len(columns[0]) - 1) / (stop - start))
+        table = np.stack([*columns], axis=1).astype(np.float32)[None]
+        found = cv2.remap(
+            table, place, np.zeros_like(place), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        return cv2.split(found)
 
-    middle = look_up(y, face.rows[0], face.rows[-1], face.middle)
-    left, right = (look_up(y, face.rows[0], face.rows[-1], side) for side in face.sides)
+    middle, left, right = look_up(y, face.rows[0], face.rows[-1], face.middle, *face.sides)
     u = x - middle
     u /= np.where(u < 0, left, right)
     # Edges as heights over columns.
     low = min(outline.top[:, 0].min(), outline.bottom[:, 0].min())
     high = max(outline.top[:, 0].max(), outline.bottom[:, 0].max())
-    columns = np.linspace(low, high, 64)
+    columns = low + _UNIT_COLUMNS * (high - low)
     edges = []
     for line in (outline.top, outline.bottom):
         order = np.argsort(line[:, 0])
         edges.append(np.interp(columns, line[order, 0], line[order, 1]))
-    upper = look_up(x, low, high, edges[0])
-    lower = look_up(x, low, high, np.maximum(edges[1], edges[0] + 0.05 * face.height))
+    edges[1] = np.maximum(edges[1], edges[0] + 0.05 * face.height)
+    upper, lower = look_up(x, low, high, *edges)
     return u, (y - upper) / (lower - upper)
 
 
@@ -320,10 +242,14 @@ def _shading(u, v, fabric: Fabric, crush: float, size: float, rng) -> np.ndarray
 
 
 def _light(image: np.ndarray, face: FaceAxes, box: _Box, rng):
-    """How the face is lit: a smooth field (h, w, 1) about its mean, the level and the colour cast."""
-    corners = face.out(np.concatenate([face.jaw[[2, 4, 8, 12, 14]], face.at([-0.7, 0.7], face.bridge)]))
+    """How the face is lit: a smooth field (h, w) about 1, the light's colour, and how colourful."""
+    corners = face.out(
+        np.concatenate([face.jaw[[2, 4, 8, 12, 14]], face.at([-0.7, 0.7], face.bridge)])
+    )
     x0, y0 = np.clip(corners.min(axis=0), 0, [image.shape[1] - 3, image.shape[0] - 3]).astype(int)
-    x1, y1 = np.clip(corners.max(axis=0), [x0 + 3, y0 + 3], [image.shape[1], image.shape[0]]).astype(int)
+    x1, y1 = np.clip(
+        corners.max(axis=0), [x0 + 3, y0 + 3], [image.shape[1], image.shape[0]]
+    ).astype(int)
     small = cv2.resize(image[y0:y1, x0:x1], (8, 8), interpolation=cv2.INTER_AREA).astype(np.float32)
     colour = np.sort(small.reshape(64, 3), axis=0)[32] + 1
     grey = cv2.GaussianBlur(small @ np.float32([0.3, 0.59, 0.11]) + 4, (5, 5), 1.2)
@@ -332,15 +258,22 @@ def _light(image: np.ndarray, face: FaceAxes, box: _Box, rng):
     field = np.clip(grey / middle, 0.55, 1.5) ** np.float32(rng.uniform(0.4, 0.8))
     # Sample the 8 x 8 field, which spans the face, over the box.
     k = box.scale
-    mx = ((np.arange(box.width * k) / k + box.x - x0) / (x1 - x0) * 8 - 0.5).astype(np.float32)
-    my = ((np.arange(box.height * k) / k + box.y - y0) / (y1 - y0) * 8 - 0.5).astype(np.float32)
-    mx, my = np.meshgrid(mx, my)
-    field = cv2.remap(field, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    across, down = 8 / (x1 - x0) / k, 8 / (y1 - y0) / k
+    matrix = np.float32(
+        [[across, 0, (box.x - x0) * k * across - 0.5], [0, down, (box.y - y0) * k * down - 0.5]]
+    )
+    field = cv2.warpAffine(
+        field,
+        matrix,
+        (box.width * k, box.height * k),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     exposure = min((level / 0.6) ** 0.5 * rng.uniform(0.92, 1.2), 1.25)
     # Skin is redder than the light on it; what is left over after taking that out is the cast.
     cast = colour / colour.mean() / [1.2, 0.97, 0.83]
     saturation = float((colour.max() - colour.min()) / colour.max())
-    cast = np.clip(cast / cast.mean(), 0.6, 1.5) ** 0.4
+    cast = np.clip(cast / cast.mean(), 0.6, 1.5) ** 0.35
     return field, exposure * cast, min(1.0, saturation / 0.12)
 
 
@@ -418,11 +351,13 @@ def draw_mask(
     bands = bands.astype(np.float32) * np.float32(1 / 255) * (1 - cover)
     colour *= cover * shade
     band_light = bands * field
-    planes = [plane + band_light * float(c) for plane, c in zip(colour, fabric.strap_colour)]
+    planes = [
+        plane + band_light * float(c) for plane, c in zip(colour, fabric.strap_colour, strict=True)
+    ]
     if saturation < 1:
         grey = (planes[0] + planes[1] + planes[2]) * np.float32(1 / 3)
         planes = [grey + (plane - grey) * np.float32(saturation) for plane in planes]
-    planes = [plane * float(255 * c) for plane, c in zip(planes, light)]
+    planes = [plane * float(255 * c) for plane, c in zip(planes, light, strict=True)]
     blur, grain = _blur_of(image, box)
     layer = cv2.merge([*planes, cover + bands])
     layer = cv2.GaussianBlur(layer, (0, 0), blur * scale)

@@ -5,7 +5,7 @@ import numpy as np
 
 from facemask.fabrics import any_colour, noise
 from facemask.files import FacemaskError
-from facemask.masks import FaceAxes, FaceShape
+from facemask.shapes import FaceAxes, FaceShape
 
 OCCLUDERS = ("hand", "scarf_neck", "microphone", "cup", "beard", "sunglasses", "phone")
 
@@ -114,7 +114,12 @@ def _palm(sheet: _Sheet, face: FaceAxes, centre, reach: float, angle: float, rng
     wrist = centre - along * reach * rng.uniform(1.2, 1.6)
     sheet.part(np.stack([wrist, centre - along * 0.35 * reach]), skin, 0.22 * reach, light)
     turn = np.linspace(0, 2 * np.pi, 24)[:, None]
-    palm = centre - along * 0.3 * reach + np.cos(turn) * along * 0.36 * reach + np.sin(turn) * side * 0.36 * reach
+    palm = (
+        centre
+        - along * 0.3 * reach
+        + np.cos(turn) * along * 0.36 * reach
+        + np.sin(turn) * side * 0.36 * reach
+    )
     sheet.part(palm, skin, 0, light)
     bend = rng.uniform(-0.15, 0.15)
     spread = rng.uniform(0.165, 0.23)
@@ -128,11 +133,22 @@ def _palm(sheet: _Sheet, face: FaceAxes, centre, reach: float, angle: float, rng
         if rng.random() < 0.5:
             nail = goal + along * 0.01 * reach
             colour = any_colour(rng) * 220 if rng.random() < 0.3 else np.minimum(skin * 1.12, 255)
-            sheet.part(np.stack([nail - along * 0.05 * reach, nail]), colour, 0.45 * thick, light, 0.1)
+            sheet.part(
+                np.stack([nail - along * 0.05 * reach, nail]), colour, 0.45 * thick, light, 0.1
+            )
     thumb = centre - side * 0.42 * reach - along * 0.3 * reach
     sheet.part(
-        np.stack([thumb, thumb - side * 0.16 * reach + along * 0.22 * reach,
-                  thumb - side * 0.1 * reach + along * 0.45 * reach]), skin, 1.15 * thick, light)  # fmt: skip
+        np.stack(
+            [
+                thumb,
+                thumb - side * 0.16 * reach + along * 0.22 * reach,
+                thumb - side * 0.1 * reach + along * 0.45 * reach,
+            ]
+        ),
+        skin,
+        1.15 * thick,
+        light,
+    )
 
 
 def _hand(sheet: _Sheet, face: FaceAxes, rng) -> None:
@@ -143,7 +159,14 @@ def _hand(sheet: _Sheet, face: FaceAxes, rng) -> None:
     if sign < 0:
         angle = np.pi - angle
     reach = face.width * rng.uniform(0.62, 0.85)
-    _palm(sheet, face, target - 0.15 * reach * np.array([np.cos(angle), np.sin(angle)]), reach, angle, rng)
+    _palm(
+        sheet,
+        face,
+        target - 0.15 * reach * np.array([np.cos(angle), np.sin(angle)]),
+        reach,
+        angle,
+        rng,
+    )
 
 
 def _scarf_neck(sheet: _Sheet, face: FaceAxes, rng) -> None:
@@ -160,7 +183,9 @@ def _scarf_neck(sheet: _Sheet, face: FaceAxes, rng) -> None:
         upper = np.stack([face.centre(face.chin) + t * face.width * 0.62,
                           start - rise * t**2 + tilt * t], axis=1)  # fmt: skip
         lower = upper[::-1] + [0, 1.5 * face.height]
-        sheet.part(np.concatenate([upper, lower]), colour if i % 2 == 0 else colour * 0.9, depth=0.5)
+        sheet.part(
+            np.concatenate([upper, lower]), colour if i % 2 == 0 else colour * 0.9, depth=0.5
+        )
         if rng.random() < 0.4:
             stripe = upper + [0, 0.06 * face.height]
             sheet.part(stripe, other, 0.015 * face.height, depth=0.2)
@@ -171,7 +196,11 @@ def _microphone(sheet: _Sheet, face: FaceAxes, rng) -> None:
     size = face.height * rng.uniform(0.13, 0.24)
     down = np.array([rng.uniform(-0.5, 0.5), 1.0])
     shine = _exposure(sheet.image)
-    sheet.part(np.stack([head, head + down * 1.5 * face.height]), np.float32([30, 30, 34]) * shine, 0.6 * size)
+    sheet.part(
+        np.stack([head, head + down * 1.5 * face.height]),
+        np.float32([30, 30, 34]) * shine,
+        0.6 * size,
+    )
     colour = any_colour(rng) * 230 if rng.random() < 0.3 else np.full(3, rng.uniform(25, 170))
     turn = np.linspace(0, 2 * np.pi, 32)[:, None]
     ball = head + np.concatenate([np.cos(turn), np.sin(turn) * 1.1], axis=1) * size
@@ -188,7 +217,9 @@ def _cup(sheet: _Sheet, face: FaceAxes, rng) -> None:
     colour = (any_colour(rng, 0.2) if rng.random() < 0.6 else np.float32([0.93, 0.92, 0.9])) * 245
     colour = colour * _exposure(sheet.image)
     across = np.array([1.0, 0.0])
-    body = np.stack([top - across * wide, top + across * wide, low + across * narrow, low - across * narrow])
+    body = np.stack(
+        [top - across * wide, top + across * wide, low + across * narrow, low - across * narrow]
+    )
     sheet.part(body, colour, light=(0.8, -0.2), depth=0.45)
     if rng.random() < 0.5:
         band = np.stack([body[0] * 0.6 + body[3] * 0.4, body[1] * 0.6 + body[2] * 0.4,
@@ -220,7 +251,9 @@ def _phone(sheet: _Sheet, face: FaceAxes, rng) -> None:
     sheet.part(box(camera, 0.25 * wide, 0.15 * tall), np.float32([20, 20, 25]), depth=0.2)
     side = rng.choice([-1, 1])
     angle = (np.pi if side > 0 else 0.0) + turn
-    _palm(sheet, face, centre + side * x * wide * 0.6 + 0.4 * tall * y, 0.55 * face.width, angle, rng)
+    _palm(
+        sheet, face, centre + side * x * wide * 0.6 + 0.4 * tall * y, 0.55 * face.width, angle, rng
+    )
 
 
 def _sunglasses(sheet: _Sheet, face: FaceAxes, rng) -> None:
@@ -232,11 +265,16 @@ def _sunglasses(sheet: _Sheet, face: FaceAxes, rng) -> None:
     centres = [face.at(-0.5, y), face.at(0.5, y)]
     wide = 0.5 * abs(centres[1][0] - centres[0][0]) * rng.uniform(0.78, 0.92)
     sheet.part(np.stack([centres[0], centres[1]]), dark * 0.8, 0.015 * face.height, depth=0.1)
-    for sign, centre in zip((-1, 1), centres):
+    for sign, centre in zip((-1, 1), centres, strict=True):
         ear = face.at(sign * 1.0, y - 0.03 * face.height)
         sheet.part(np.stack([centre, ear]), dark * 0.8, 0.018 * face.height, depth=0.1)
-        ring = np.stack([np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** power * wide,
-                         np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** power * tall], axis=1)  # fmt: skip
+        ring = np.stack(
+            [
+                np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** power * wide,
+                np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** power * tall,
+            ],
+            axis=1,
+        )
         sheet.part(centre + ring, dark, light=(0.2, 1.0), depth=0.25)
 
 
@@ -261,9 +299,20 @@ def _beard(image: np.ndarray, face: FaceAxes, rng) -> np.ndarray:
     if rng.random() < 0.8:  # moustache
         line = face.at(np.linspace(-0.42, 0.42, 9), 0.5 * (face.base + face.lip_top))
         line[:, 1] += 0.1 * face.height * np.linspace(-1, 1, 9) ** 2
-        cv2.polylines(mask, [sheet.pixels(line)], False, 255, max(1, int(0.07 * face.height * scale)), cv2.LINE_AA, shift=4)
+        cv2.polylines(
+            mask,
+            [sheet.pixels(line)],
+            False,
+            255,
+            max(1, int(0.07 * face.height * scale)),
+            cv2.LINE_AA,
+            shift=4,
+        )
     lips = face.at(np.linspace(-0.3, 0.3, 5), 0.5 * (face.lip_top + face.lip_bottom))
-    soft = cv2.GaussianBlur(mask, (0, 0), max(0.8, 0.04 * face.height * scale)).astype(np.float32) / 255
+    soft = (
+        cv2.GaussianBlur(mask, (0, 0), max(0.8, 0.04 * face.height * scale)).astype(np.float32)
+        / 255
+    )
     mouth = np.zeros_like(mask)
     wide = max(1, int(0.8 * (face.lip_bottom - face.lip_top) * scale))
     cv2.polylines(mouth, [sheet.pixels(lips)], False, 255, wide, cv2.LINE_AA, shift=4)
@@ -323,8 +372,13 @@ def add_neck(
     if rng.random() < 0.85:
         collar = face.chin + rng.uniform(0.08, 0.4) * face.height
         dip = rng.uniform(0.0, 0.25) * face.height
-        line = np.stack([middle + 1.1 * face.width * t,
-                         collar + dip * (1 - np.abs(t)) ** 2 + 0.15 * face.height * t**2], axis=1)  # fmt: skip
+        line = np.stack(
+            [
+                middle + 1.1 * face.width * t,
+                collar + dip * (1 - np.abs(t)) ** 2 + 0.15 * face.height * t**2,
+            ],
+            axis=1,
+        )
         cloth = any_colour(rng) * 225 * _exposure(image)
         ends = np.array([[line[-1, 0], foot], [line[0, 0], foot]])
         sheet.part(np.concatenate([line, ends]), cloth, depth=0.4)

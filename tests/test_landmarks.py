@@ -17,16 +17,26 @@ def drawn_face(size: int = 160) -> np.ndarray:
     cv2.ellipse(image, centre, axes, 0, 0, 360, (205, 160, 135), -1, cv2.LINE_AA)
     for eye in points["eyes"]:
         at = [int(v * k) for v in eye]
-        cv2.ellipse(image, at, [int(11 * k), int(6 * k)], 0, 0, 360, (245, 245, 245), -1, cv2.LINE_AA)
+        cv2.ellipse(
+            image, at, [int(11 * k), int(6 * k)], 0, 0, 360, (245, 245, 245), -1, cv2.LINE_AA
+        )
         cv2.circle(image, at, int(5 * k), (50, 30, 20), -1, cv2.LINE_AA)
     cv2.line(image, (int(80 * k), int(72 * k)), (int(84 * k), int(100 * k)), (150, 105, 85), 2)
-    cv2.ellipse(image, [int(80 * k), int(122 * k)], [int(22 * k), int(7 * k)], 0, 0, 360, (170, 70, 75), -1)
+    cv2.ellipse(
+        image, [int(80 * k), int(122 * k)], [int(22 * k), int(7 * k)], 0, 0, 360, (170, 70, 75), -1
+    )
     return image
 
 
 def check_order(shape) -> None:
     assert shape.jaw.shape == (17, 2) and shape.mouth.shape == (4, 2) and shape.eyes.shape == (2, 2)
-    heights = [shape.nose_bridge[1], shape.nose_tip[1], shape.nose_base[1], shape.mouth[3, 1], shape.jaw[8, 1]]
+    heights = [
+        shape.nose_bridge[1],
+        shape.nose_tip[1],
+        shape.nose_base[1],
+        shape.mouth[3, 1],
+        shape.jaw[8, 1],
+    ]
     assert heights == sorted(heights)
     assert shape.jaw[0, 0] < shape.jaw[8, 0] < shape.jaw[16, 0]
     assert shape.eyes[0, 0] < shape.eyes[1, 0] and shape.mouth[0, 0] < shape.mouth[2, 0]
@@ -54,14 +64,18 @@ def test_the_default_shape_is_a_symmetric_face_that_scales():
 
 def bare_faces(archives, count: int) -> list[bytes]:
     with zipfile.ZipFile(archives / "face-mask-12k-images-dataset.zip") as zipped:
-        names = sorted(n for n in zipped.namelist() if "/Train/WithoutMask/" in n and n[-4:] in (".jpg", ".png"))
+        names = sorted(
+            n
+            for n in zipped.namelist()
+            if "/Train/WithoutMask/" in n and n[-4:] in (".jpg", ".png")
+        )
         return [zipped.read(n) for n in names[:: len(names) // count][:count]]
 
 
 def test_bare_face_crops_are_usable(archives):
     faces = [read_image(io.BytesIO(data)) for data in bare_faces(archives, 60)]
     shapes = [face_shape(face) for face in faces]
-    found = [(face, shape) for face, shape in zip(faces, shapes) if shape is not None]
+    found = [(face, shape) for face, shape in zip(faces, shapes, strict=True) if shape is not None]
     assert len(found) >= 54
     for _, shape in found:
         assert shape.nose_bridge[1] < shape.nose_tip[1] < shape.jaw[8, 1]

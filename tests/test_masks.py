@@ -26,7 +26,9 @@ def covered(before: np.ndarray, after: np.ndarray, point: np.ndarray) -> bool:
 def share_covered(worn: str, place, kinds=KINDS) -> float:
     image, shape = scene()
     hits = [
-        covered(image, draw_mask(image, shape, worn, np.random.default_rng(seed), kind), place(shape))
+        covered(
+            image, draw_mask(image, shape, worn, np.random.default_rng(seed), kind), place(shape)
+        )
         for kind in kinds
         for seed in SEEDS
     ]
@@ -115,7 +117,9 @@ def test_faces_at_the_border_turned_and_broken_shapes_do_not_crash():
         for worn in WORN:
             assert draw_mask(image, moved, worn, np.random.default_rng(seed)).shape == image.shape
         for kind in OCCLUDERS:
-            assert draw_occluder(image, moved, kind, np.random.default_rng(seed)).shape == image.shape
+            assert (
+                draw_occluder(image, moved, kind, np.random.default_rng(seed)).shape == image.shape
+            )
 
 
 def test_the_mask_tilts_with_the_head():
@@ -125,7 +129,11 @@ def test_the_mask_tilts_with_the_head():
     matrix = np.float32([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     tilted = FaceShape(*((p - centre) @ matrix + centre for p in shape))
     hits = [
-        covered(image, draw_mask(image, tilted, "right", np.random.default_rng(s), "sponge"), mouth(tilted))
+        covered(
+            image,
+            draw_mask(image, tilted, "right", np.random.default_rng(s), "sponge"),
+            mouth(tilted),
+        )
         for s in SEEDS
     ]
     assert np.mean(hits) > 0.9
@@ -151,7 +159,11 @@ def test_occluders_change_their_own_part_and_are_reproducible(kind):
         assert out.dtype == np.uint8 and out.shape == image.shape
         assert np.array_equal(out, draw_occluder(image, shape, kind, rng(seed)))
         assert (np.abs(out.astype(int) - image).max(axis=2) > 15).mean() > 0.005
-        free = shape.eyes[0] if kind in ("scarf_neck", "beard", "microphone") else shape.jaw[0] * [0.2, 0.2]
+        free = (
+            shape.eyes[0]
+            if kind in ("scarf_neck", "beard", "microphone")
+            else shape.jaw[0] * [0.2, 0.2]
+        )
         assert not covered(image, out, free)
 
 
