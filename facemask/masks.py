@@ -20,13 +20,9 @@ __all__ = [
 
 WORN = ("right", "nose_out", "chin_hang", "chin_out")
 
-# Gaiters and bandanas pulled down are scarves, and a cup does not fit under a chin half worn.
-_KINDS_FOR = {
-    "right": KINDS,
-    "nose_out": KINDS,
-    "chin_hang": ("surgical", "fold", "cup", "cloth", "sponge"),
-    "chin_out": ("surgical", "fold", "cup", "cloth", "sponge"),
-}
+# A gaiter or a bandana pulled down is a scarf, and none leaves the chin free.
+_HALF_WORN = tuple(kind for kind in KINDS if kind != "gaiter")
+_KINDS_FOR = {"right": KINDS, "nose_out": KINDS, "chin_hang": _HALF_WORN, "chin_out": _HALF_WORN}
 _KIND_WEIGHTS = {
     "surgical": 0.42, "cloth": 0.22, "fold": 0.14, "cup": 0.07, "sponge": 0.09, "gaiter": 0.06,
 }  # fmt: skip
@@ -324,7 +320,7 @@ def draw_mask(
     face = FaceAxes(shape, image.shape[:2])
     fabric = make_fabric(kind, rng)
     outline = _outline(face, worn, fabric, rng)
-    straps = _straps(face, outline, fabric, worn, rng)
+    straps = _straps(face, outline, fabric, rng)
     edge = face.out(np.concatenate([outline.top, outline.bottom[::-1]]))
     straps = [face.out(line) for line in straps]
     scale = 2 if face.width < 64 else 1
