@@ -133,7 +133,7 @@ def _hanging(face: FaceAxes, fabric: Fabric, rng, slack: float, tilt: float) -> 
     return _Outline(upper, lower, u(0.4, 1))
 
 
-def _straps(face: FaceAxes, outline: _Outline, fabric: Fabric, worn: str, rng) -> list[np.ndarray]:
+def _straps(face: FaceAxes, outline: _Outline, fabric: Fabric, rng) -> list[np.ndarray]:
     """Ear loops or head bands as polylines in the face's axes; none where hair would hide them."""
     lines = []
     u = rng.uniform
