@@ -5,14 +5,19 @@ into `notebooks/` with their outputs, less those of cells tagged `photographs`.
 """
 
 import argparse
+import base64
+import hashlib
+import io
 import re
 import sys
 import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import papermill
 from papermill.exceptions import PapermillExecutionError
+from PIL import Image
 
 from facemask.download import dataset_name
 from facemask.files import FacemaskError, write_whole
@@ -50,15 +55,16 @@ sys.path.insert(0, os.getcwd())
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"'''
 
 PHOTOGRAPHS = "photographs"  # the tag of a cell whose output shows pictures of people
+MOST_VARIED = 0.15  # share of pixels that differ from their neighbour, in a plot
 REMOVED = "Run this cell to see the photographs; they are not ours to publish."
 
 
-def run(dataset: str, **parameters: int) -> Path:
+def run(dataset: str, **settings: int) -> Path:
     """Run all notebooks on a data set, from the first to the last, one line each.
 
     Args:
         dataset: as in `facemask.download.download`.
-        parameters: image_size, epochs, batch_size, seed.
+        settings: image_size, epochs, batch_size, seed.
 
     Returns:
         models/<run>/notebooks, where the executed notebooks are.
@@ -70,12 +76,12 @@ def run(dataset: str, **parameters: int) -> Path:
         dataset = str(Path(dataset).resolve())
     executed = ROOT / "models" / dataset_name(dataset) / "notebooks"
     executed.mkdir(parents=True, exist_ok=True)
-    values = {"DATASET": dataset, **{k.upper(): v for k, v in parameters.items()}}
+    values = {"DATASET": dataset, **{k.upper(): v for k, v in settings.items()}}
     notebooks = sorted(FOLDER.glob("0*.ipynb"))
     for number, notebook in enumerate(notebooks, 1):
         start = time.monotonic()
         print(f"[{number}/{len(notebooks)}] {notebook.stem} ...", end=" ", flush=True)
-        known = {tag.upper() for tag in papermill.inspect_notebook(str(notebook))}
+        known = parameters(notebook)
         try:
             papermill.execute_notebook(
                 str(notebook), str(executed / notebook.name), cwd=str(FOLDER),
@@ -96,6 +102,11 @@ def run(dataset: str, **parameters: int) -> Path:
     return executed
 
 
+def parameters(notebook: Path) -> set[str]:
+    """The names in a notebook's parameters cell."""
+    return set(papermill.inspect_notebook(str(notebook)))
+
+
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Make an executed notebook fit to commit: no photographs, no parameters of one run."""
     cells = []
@@ -110,8 +121,45 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
+        "facemask": {"code": _code_hash(notebook)},
     }
     return notebook
+
+
+def _code_hash(notebook: nbformat.NotebookNode) -> str:
+    """What the outputs were made from, so that a later change of the code shows."""
+    code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+def problems(notebook: nbformat.NotebookNode) -> list[str]:
+    """What makes a notebook unfit to commit; empty if nothing does."""
+    found = []
+    if notebook.metadata.get("facemask", {}).get("code") != _code_hash(notebook):
+        found.append("its code has changed since it was run; run `make notebooks`")
+    for number, cell in enumerate(c for c in notebook.cells if c.cell_type == "code"):
+        tags = cell.metadata.get("tags", [])
+        if "setup" in tags and cell.source != SETUP:
+            found.append(f"code cell {number} is not facemask.notebooks.SETUP")
+        for output in cell.outputs:
+            text = str(output.get("text", "")) + str(output.get("data", {}).get("text/plain", ""))
+            if output.output_type == "error":
+                found.append(f"code cell {number} holds an error")
+            if str(Path.home()) + "/" in text or str(ROOT) + "/" in text:
+                found.append(f"code cell {number} shows a path of a machine")
+            for kind, data in output.get("data", {}).items():
+                if kind.startswith("image/") and (PHOTOGRAPHS in tags or _like_photograph(data)):
+                    found.append(f"code cell {number} holds what looks like a photograph")
+    return found
+
+
+def _like_photograph(data: str) -> bool:
+    """Whether a PNG (base64) has many more colours than a plot; blurred averages pass."""
+    image = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
+    pixels = np.asarray(image, dtype=int)
+    # Neighbouring pixels of a photograph nearly all differ; a plot is flat nearly everywhere.
+    steps = np.abs(np.diff(pixels, axis=1)).sum(axis=2)
+    return float(np.mean(steps > 0)) > MOST_VARIED and float(np.mean(steps > 12)) > 0.02
 
 
 def _clean_outputs(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -134,9 +182,9 @@ def _clean_outputs(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return outputs
 
 
-def save(dataset: str, **parameters: int) -> None:
+def save(dataset: str, **settings: int) -> None:
     """Run the notebooks and write them back, cleaned, into `notebooks/`."""
-    executed = run(dataset, **parameters)
+    executed = run(dataset, **settings)
     for path in sorted(executed.glob("0*.ipynb")):
         with write_whole(FOLDER / path.name) as partial:
             nbformat.write(clean(nbformat.read(path, as_version=4)), partial)

@@ -203,7 +203,7 @@ def prepare(
                 raise OSError(f"cannot write {target.name}")
             sources[target.stem] = str(path.relative_to(source))
         published = _complete_splits(partial, seed, ratio, group)
-        counts = _count(partial)
+        counts = _count(partial, {label for _, label in labelled.values()})
         with open(partial / "files.csv", "w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
             rows.writerow(["file", "source"])
@@ -255,7 +255,7 @@ def _complete_splits(
     return published
 
 
-def _count(folder: Path) -> dict[str, dict[str, int]]:
+def _count(folder: Path, labels: set[str]) -> dict[str, dict[str, int]]:
     """Pictures per split and class.
 
     Raises:
@@ -266,7 +266,7 @@ def _count(folder: Path) -> dict[str, dict[str, int]]:
         for split in SPLITS
     }
     for split in SPLITS:
-        for label in counts["train"] | counts["test"]:
+        for label in sorted(labels):
             if not counts[split].get(label):
                 raise FacemaskError(
                     f"the {split} split has no readable picture of {label}; add some (ten per "

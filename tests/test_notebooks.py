@@ -1,0 +1,133 @@
+"""The committed notebooks are fresh and hold no photograph; each runs alone on a fresh clone."""
+
+import base64
+import io
+import os
+import shutil
+import subprocess
+import sys
+import types
+
+import nbformat
+import numpy as np
+import pytest
+from conftest import ROOT
+from matplotlib.figure import Figure
+
+from facemask import notebooks
+from facemask.sample import draw_face
+
+PATHS = sorted(notebooks.FOLDER.glob("*.ipynb"))
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
+def test_committed_notebook_is_fit_to_publish(path):
+    assert notebooks.problems(read(path)) == []
+
+
+def png(draw) -> str:
+    figure = Figure()
+    draw(figure.add_subplot())
+    buffer = io.BytesIO()
+    figure.savefig(buffer)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def test_what_is_unfit_is_found():
+    face = draw_face(np.random.default_rng(0), 128)[0]
+    fit = notebooks.clean(read(PATHS[3]))
+    assert notebooks.problems(fit) == []
+    cell = next(c for c in fit.cells if c.cell_type == "code" and not c.metadata.tags)
+
+    def problems(**output):
+        changed = nbformat.from_dict(dict(fit, cells=[nbformat.from_dict(dict(c)) for c in fit.cells]))
+        target = next(c for c in changed.cells if c.id == cell.id)
+        target.outputs = [nbformat.v4.new_output(**output)]
+        return " ".join(notebooks.problems(changed))
+
+    assert "an error" in problems(output_type="error", ename="E", evalue="v", traceback=[])
+    photograph = {"image/png": png(lambda ax: ax.imshow(face))}
+    plot = {"image/png": png(lambda ax: ax.plot(range(9)))}
+    assert "like a photograph" in problems(output_type="display_data", data=photograph)
+    assert problems(output_type="display_data", data=plot) == ""
+    assert "path of a machine" in problems(
+        output_type="stream", name="stdout", text=f"{os.path.expanduser('~')}/x"
+    )
+    stale = nbformat.from_dict(dict(fit, cells=[nbformat.from_dict(dict(c)) for c in fit.cells]))
+    next(c for c in stale.cells if c.id == cell.id).source += "\nprint(1)"
+    assert "changed since" in " ".join(notebooks.problems(stale))
+
+
+def test_clean_takes_photographs_and_progress_bars_away():
+    shown = nbformat.v4.new_code_cell("show()", metadata={"tags": ["photographs"]})
+    shown.outputs = [nbformat.v4.new_output("display_data", data={"image/png": "AAAA"})]
+    busy = nbformat.v4.new_code_cell("work()")
+    busy.outputs = [nbformat.v4.new_output("stream", name="stderr", text=t)
+                    for t in ("\r 10%", "\r100%\n", "done\n")]
+    kept = notebooks.clean(nbformat.v4.new_notebook(cells=[shown, busy]))
+    assert kept.cells[0].outputs[0].text == notebooks.REMOVED + "\n"
+    assert [o.text for o in kept.cells[1].outputs] == ["100%\ndone\n"]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """The project's own files, and nothing that a run has made."""
+    folder = tmp_path_factory.mktemp("clone") / "project"
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in files.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
+def test_each_notebook_alone(path, clone, tmp_path):
+    """From the top, on the sample, with one short epoch; nothing from another notebook is there."""
+    for made in [*(clone / "models").glob("*/"), *(clone / "data").glob("*/")]:
+        shutil.rmtree(made)
+    values = {"DATASET": "sample", "IMAGE_SIZE": 32, "EPOCHS": 1}
+    known = notebooks.parameters(path)
+    arguments = [x for k, v in values.items() if k in known for x in ("-p", k, str(v))]
+    done = subprocess.run(
+        [sys.executable, "-m", "papermill", str(clone / "notebooks" / path.name),
+         str(tmp_path / "out.ipynb"), *arguments, "--cwd", str(clone / "notebooks"),
+         "--no-progress-bar"],
+        cwd=clone, capture_output=True, text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    errors = [o for c in read(tmp_path / "out.ipynb").cells for o in c.get("outputs", [])
+              if o.output_type == "error"]
+    assert errors == []
+
+
+def test_colab_setup_brings_the_project_in_and_keeps_results(tmp_path, monkeypatch):
+    """The first cell, with Colab's module and its shell commands replaced by records of them."""
+    commands = []
+    lines = []
+    for line in notebooks.SETUP.splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        if line.strip()[0] in "!%":
+            line = f"{indent}shell({line.strip()!r})"
+        lines.append(line.replace("/content", str(tmp_path)).replace("DRIVE = False", "DRIVE = True"))
+
+    def shell(command):
+        commands.append(command)
+        if "clone" in command:
+            for name in ("data", "models"):
+                (tmp_path / "project" / name).mkdir(parents=True)
+            (tmp_path / "project/pyproject.toml").touch()
+
+    drive = types.SimpleNamespace(mount=lambda place: commands.append(f"mount {place}"))
+    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(drive=drive))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    exec("\n".join(lines), {"shell": shell})
+    assert any("clone" in c for c in commands) and any("pip install" in c for c in commands)
+    assert os.getcwd() == str(tmp_path / "project")
+    (tmp_path / "project/models/kept.txt").touch()
+    assert (tmp_path / "drive/MyDrive/face-mask/models/kept.txt").exists()

@@ -1,0 +1,86 @@
+"""The command line as people use it: predict, and what every command says when it refuses."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facemask import classifier
+from facemask.__main__ import main
+from facemask.predict import predict
+
+
+@pytest.fixture(scope="module")
+def pictures(sample, tmp_path_factory):
+    """Four drawn faces in different formats, and two files that are no pictures."""
+    folder = tmp_path_factory.mktemp("pictures")
+    faces = sorted(sample.rglob("*.*"))[::40][:4]
+    for path, name, mode in zip(faces, ("a.jpg", "b.webp", "c.png", "d.tif"), ("CMYK", "RGB", "L", "RGBA")):
+        Image.open(path).convert(mode).save(folder / name)
+    (folder / "e.jpg").write_text("no picture")
+    (folder / "f.png").touch()
+    return folder
+
+
+def test_answers_are_probabilities_in_the_models_order(trained, pictures):
+    model = classifier.load(trained.run / "compact")
+    answers, problems = predict([pictures], model)
+    assert [a["file"][-5:] for a in answers] == ["a.jpg", ".webp", "c.png", "d.tif"]
+    assert len(problems) == 2 and "e.jpg" in problems[0] and "f.png" in problems[1]
+    for answer in answers:
+        assert list(answer["probabilities"]) == model.labels
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert answer["probability"] == max(answer["probabilities"].values())
+        assert answer["probabilities"][answer["label"]] == answer["probability"]
+
+
+def test_command_draws_every_readable_picture(trained, pictures, tmp_path, capsys):
+    out = tmp_path / "answer.png"
+    code = main(["predict", str(pictures), "--model", str(trained.run / "compact"), "--output", str(out)])
+    printed = capsys.readouterr()
+    assert code == 1  # done in part
+    assert printed.out.count("_mask ") == 4 and "e.jpg cannot be read" in printed.err
+    drawn = np.asarray(Image.open(out).convert("RGB"))
+    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 1000  # the faces are in it
+
+
+def test_one_picture(trained, pictures, tmp_path):
+    out = tmp_path / "one.jpg"
+    arguments = [str(pictures / "c.png"), "--model", str(trained.run / "compact"), "--output", str(out)]
+    assert main(["predict", *arguments]) == 0
+    assert Image.open(out).format == "JPEG"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["predict", "none.jpg", "--model", "MODEL"], "none.jpg does not exist"),
+        (["predict", "PICTURES", "--model", "nowhere"], "there is no model at nowhere"),
+        (["predict", "PICTURES", "--model", "MODEL", "--output", "TMP/answer.xyz"], "use .png or .jpg"),
+        (["download", "--dataset", "no-such-set"], "no-such-set"),
+        (["evaluate", "--dataset", "sample", "--data-dir", "TMP"], "prepare.json is missing"),
+    ],
+)
+def test_refusals(trained, pictures, tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    real = {"MODEL": trained.run / "compact", "PICTURES": pictures, "TMP": tmp_path}
+    filled = []
+    for argument in arguments:
+        for name, value in real.items():
+            argument = argument.replace(name, str(value))
+        filled.append(argument)
+    assert main(filled) == 2
+    assert message in capsys.readouterr().err
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_stages_one_after_the_other(sample, tmp_path, capsys):
+    """download, prepare, train and evaluate by command on a folder of pictures."""
+    common = ["--dataset", str(sample), "--data-dir", str(tmp_path / "d"),
+              "--models-dir", str(tmp_path / "m")]
+    quick = ["--image-size", "32", "--epochs", "1"]
+    assert main(["download", *common]) == 0
+    assert main(["prepare", *common, *quick]) == 0
+    assert main(["train", *common, *quick, "--models", "compact"]) == 0
+    assert main(["evaluate", *common]) == 0
+    printed = capsys.readouterr().out
+    assert "compact   test" in printed and printed.strip().endswith("report.json")
