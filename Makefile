@@ -16,7 +16,7 @@ lab: .venv/installed  ## open the notebooks in JupyterLab
 test: .venv/installed  ## run every test; FACEMASK_ARCHIVES=<folder of zips> adds those on photographs
 	$(BIN)/python -m pytest
 
-notebooks: .venv/installed  ## run the notebooks on DATASET and save them for committing
+notebooks: run  ## run the notebooks on DATASET and save them, without photographs, for committing
 	$(BIN)/python -m facemask.notebooks save --dataset "$(DATASET)"
 
 lock: .venv/installed  ## pin requirements.txt anew

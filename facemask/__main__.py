@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
             sub.add_argument("--image-size", type=int, default=96, help="pixels")
             sub.add_argument("--seed", type=int, default=0)
             sub.add_argument("--epochs", type=int, default=30)
-            sub.add_argument("--batch-size", type=int, default=64)
+            sub.add_argument("--batch-size", type=int, default=32)
         return sub
 
     command(_download, "Fetch a data set and unpack it below data/raw.")

@@ -26,13 +26,16 @@ def dataset_name(dataset: str) -> str:
     """The name of a data set's folders and runs.
 
     `sample`, a short name of `DATASETS`, or a slug of the Kaggle handle or of the folder's or
-    zip's name. One that would take a built-in name gets `-folder` or `-zip` appended.
+    zip's name. A zip that has the name it has on Kaggle is that data set. Another one that would
+    take a built-in name gets `-folder` or `-zip` appended.
     """
     dataset = str(dataset)
     if dataset == "sample" or dataset in DATASETS:
         return dataset
     for name, handle in DATASETS.items():
         if dataset == handle and not Path(dataset).exists():
+            return name
+        if Path(dataset).name.lower() == handle.split("/")[1] + ".zip":
             return name
     path = Path(dataset).expanduser().resolve()
     is_zip = path.suffix.lower() == ".zip"

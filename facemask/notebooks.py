@@ -1,7 +1,7 @@
 """Run the notebooks headless, and prepare them for committing.
 
-`python -m facemask.notebooks save --dataset ...` runs all six on a data set and writes them back
-into `notebooks/` with their outputs, less those of cells tagged `photographs`.
+`python -m facemask run` runs all six on a data set. `python -m facemask.notebooks save` writes
+what they made back into `notebooks/`, less the outputs of cells tagged `photographs`.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import base64
 import hashlib
 import io
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,7 +17,6 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import papermill
-from papermill.exceptions import PapermillExecutionError
 from PIL import Image
 
 from facemask.download import dataset_name
@@ -77,29 +77,38 @@ def run(dataset: str, **settings: int) -> Path:
     executed = ROOT / "models" / dataset_name(dataset) / "notebooks"
     executed.mkdir(parents=True, exist_ok=True)
     values = {"DATASET": dataset, **{k.upper(): v for k, v in settings.items()}}
+    (executed / "log.txt").unlink(missing_ok=True)
     notebooks = sorted(FOLDER.glob("0*.ipynb"))
     for number, notebook in enumerate(notebooks, 1):
         start = time.monotonic()
         print(f"[{number}/{len(notebooks)}] {notebook.stem} ...", end=" ", flush=True)
         known = parameters(notebook)
-        try:
-            papermill.execute_notebook(
-                str(notebook), str(executed / notebook.name), cwd=str(FOLDER),
-                parameters={k: v for k, v in values.items() if k in known},
-                progress_bar=False, log_output=False,
-            )
-        except PapermillExecutionError as error:
+        target = executed / notebook.name
+        arguments = [x for k, v in values.items() if k in known for x in ("-p", k, str(v))]
+        # A process of its own, for what TensorFlow and the kernel say on the side goes to a log.
+        with open(executed / "log.txt", "a", encoding="utf-8") as log:
+            code = subprocess.run(
+                [sys.executable, "-m", "papermill", notebook, target, *arguments,
+                 "--cwd", FOLDER, "--no-progress-bar"],
+                stdout=log, stderr=log, check=False,
+            ).returncode
+        if code:
             print("failed")
-            raise FacemaskError(
-                f"{notebook.name} stopped: {error.ename}: {error.evalue}. "
-                f"See {executed / notebook.name}"
-            ) from error
+            raise FacemaskError(f"{notebook.name} stopped: {_error(target)}; see {target}")
         print(f"{time.monotonic() - start:.0f} s")
     run_folder = executed.parent
     for path in sorted(run_folder.glob("*/exports/*")) + [run_folder / "report.json",
                                                           run_folder / "prediction.png"]:
         print(f"made {path.relative_to(ROOT)}")
     return executed
+
+
+def _error(notebook: Path) -> str:
+    """The last error in an executed notebook."""
+    cells = nbformat.read(notebook, as_version=4).cells if notebook.is_file() else []
+    errors = [f"{o.ename}: {o.evalue}" for c in cells for o in c.get("outputs", [])
+              if o.output_type == "error"]
+    return errors[-1] if errors else "its kernel died or could not start"
 
 
 def parameters(notebook: Path) -> set[str]:
@@ -182,12 +191,14 @@ def _clean_outputs(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return outputs
 
 
-def save(dataset: str, **settings: int) -> None:
-    """Run the notebooks and write them back, cleaned, into `notebooks/`."""
-    executed = run(dataset, **settings)
-    for path in sorted(executed.glob("0*.ipynb")):
-        with write_whole(FOLDER / path.name) as partial:
-            nbformat.write(clean(nbformat.read(path, as_version=4)), partial)
+def save(dataset: str) -> None:
+    """Write the notebooks of a data set's last run, cleaned, back into `notebooks/`."""
+    executed = ROOT / "models" / dataset_name(dataset) / "notebooks"
+    for path in sorted(FOLDER.glob("0*.ipynb")):
+        if not (executed / path.name).is_file():
+            raise FacemaskError(f"{executed / path.name} is missing; run the notebooks first")
+        with write_whole(path) as partial:
+            nbformat.write(clean(nbformat.read(executed / path.name, as_version=4)), partial)
 
 
 if __name__ == "__main__":

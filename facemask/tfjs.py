@@ -238,7 +238,10 @@ def install_node_packages() -> Path:
         folder.mkdir()
         for source in sources:
             shutil.copy(source, folder)
-        _run_install(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder, folder)
+        # Without a network npm would otherwise try for over a minute.
+        patience = ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"]
+        quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--logs-max=0"]
+        _run_install(["npm", "ci", *quiet, *patience], folder, folder)
 
     return _install_once(
         "tfjs-node", b"".join(source.read_bytes() for source in sources), install,
@@ -290,7 +293,8 @@ def _run_install(command: list, folder: Path, cwd: Path | None = None) -> None:
             if line.strip().startswith(("Downloading", "Downloaded", "Installed")):
                 print(" ", line.strip(), file=sys.stderr, flush=True)
     if process.returncode:
-        reason = "see above" if live else _last_line("".join(lines))
+        errors = [line.strip() for line in lines if "error" in line.lower() or "cause" in line]
+        reason = "see above" if live else "; ".join(errors)[:300] or "no reason given"
         raise ToolMissing(
             f"{folder.name} cannot be installed: {reason}. Check the network and the free space "
             "and run the same command again (a mirror is named by UV_DEFAULT_INDEX for Python and "

@@ -50,7 +50,7 @@ def train(
     run: str | Path,
     model_name: str,
     epochs: int = 30,
-    batch_size: int = 64,
+    batch_size: int = 32,
     seed: int = 0,
 ) -> keras.Model:
     """Train one model and write it to <run>/<model_name>/model.keras.

@@ -1,0 +1,177 @@
+"""Candidates for copies: pictures whose gradients point the same way at the same places."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import faiss
+import numpy as np
+from tqdm.auto import tqdm
+
+SMALL, CELLS, BINS = 32, 4, 8  # pixels a side, cells a side, orientations
+SCALES, TURNS = (0.8, 1.0, 1.2), (-24, -12, 0, 12, 24)  # versions looked up; degrees
+NEIGHBOURS = 10  # candidates kept for a picture
+SIMILAR = 0.5  # cosine of whitened histograms above which a picture is a candidate
+FLAT_UP_TO = 50_000  # pictures searched exactly; above, an inverted file is faster
+CHUNK = 512  # pictures looked up at a time: bounds the memory, and small arrays stay in the cache
+WORKERS = 2
+
+
+def candidates(
+    a: np.ndarray, b: np.ndarray, within: bool, progress: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Look up likely copies: positions in `a` and in `b`, and the version of `a` that is like b."""
+    size = min(len(b), 40 * _lists(max(len(b), 20_000)))
+    sample = np.random.default_rng(0).choice(len(b), size, replace=False)
+    rows = np.concatenate([_histograms(_shrink(b[sample[s]])) for s in _chunks(size)])
+    whiten = _whitening(rows)
+    index = empty_index(whiten(rows), len(b))
+    for s in _chunks(len(b)):
+        index.add(whiten(_histograms(_shrink(b[s]))))
+    found = []
+    for s in tqdm(list(_chunks(len(a))), desc="Looking up", disable=not progress):
+        rows = whiten(np.concatenate(list(_versions_of(_shrink(a[s])))))
+        near, j = index.search(rows, min(NEIGHBOURS + within, len(b)))
+        version, i = np.divmod(np.arange(len(rows)), s.stop - s.start)
+        version, i = (np.broadcast_to(x[:, None], j.shape) for x in (version, i + s.start))
+        keep = (near > SIMILAR) & ~(within & (i == j))
+        found.append(_best(i[keep], j[keep], near[keep], version[keep]))
+    i, j, near, version = map(np.concatenate, zip(*found))
+    if within:  # either of two pictures may have found the other: keep the nearer version
+        low, high = np.minimum(i, j), np.maximum(i, j)
+        order = np.lexsort((-near, high, low))
+        order = order[first_of_each(low[order], high[order])]
+        i, j, version = i[order], j[order], version[order]
+    return i, j, version
+
+
+def versions() -> list[np.ndarray]:
+    """Transforms of the versions looked up, each about the centre: plain ones, then mirrored."""
+    result = []
+    for mirror in (1, -1):
+        for scale in SCALES:
+            for turn in np.deg2rad(TURNS):
+                cos, sin = scale * np.cos(turn), scale * np.sin(turn)
+                matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror, 1])
+                result.append(np.c_[matrix, 0.5 - matrix.sum(axis=1) / 2])
+    return result
+
+
+def to_pixels(transform: np.ndarray, side: int) -> np.ndarray:
+    """From units of the side to pixels, whose centres lie at half units."""
+    turn, shift = transform[:, :2], transform[:, 2]
+    shift = turn.sum(axis=1) / 2 + shift * side - 0.5
+    return np.hstack([turn, shift[:, None]]).astype(np.float32)
+
+
+def to_unit(transform: np.ndarray, side: int) -> np.ndarray:
+    turn, shift = transform[:, :2], transform[:, 2]
+    return np.hstack([turn, ((shift + 0.5 - turn.sum(axis=1) / 2) / side)[:, None]])
+
+
+def first_of_each(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Of sorted pairs, True for the first of each run of equal ones."""
+    return np.r_[True, (np.diff(i) != 0) | (np.diff(j) != 0)][: len(i)]
+
+
+def _histograms(thumbs: np.ndarray) -> np.ndarray:
+    """Gradient orientations of uint8 (N, 32, 32) by cell: float32 (N, 128), of length 1."""
+    grey = thumbs.astype(np.float32)
+    dx, dy = np.zeros_like(grey), np.zeros_like(grey)
+    np.subtract(grey[:, :, 2:], grey[:, :, :-2], out=dx[:, :, 1:-1])
+    np.subtract(grey[:, 2:], grey[:, :-2], out=dy[:, 1:-1])
+    strength, angle = cv2.cartToPolar(dx.reshape(-1, SMALL), dy.reshape(-1, SMALL))
+    np.sqrt(strength, out=strength)  # so that one strong edge does not outweigh the rest
+    angle *= BINS / (2 * np.pi)
+    below = angle.astype(np.int64)
+    upper = (angle - below) * strength  # counts for the two nearest orientations, in proportion
+    row = np.arange(SMALL) * CELLS // SMALL
+    cell = np.arange(len(thumbs))[:, None, None] * CELLS**2 + row[:, None] * CELLS + row
+    place = cell.reshape(-1, SMALL) * BINS
+    size = len(thumbs) * CELLS**2 * BINS
+    histogram = np.bincount((place + below % BINS).ravel(), (strength - upper).ravel(), size)
+    histogram += np.bincount((place + (below + 1) % BINS).ravel(), upper.ravel(), size)
+    result = histogram.astype(np.float32).reshape(len(thumbs), -1)
+    return _unit(result - result.mean(axis=1, keepdims=True))
+
+
+def _mirror(histograms: np.ndarray) -> np.ndarray:
+    """Histograms of the mirrored pictures, without looking at them again."""
+    cells = histograms.reshape(-1, CELLS, CELLS, BINS)[:, :, ::-1]
+    return cells[..., (BINS // 2 - np.arange(BINS)) % BINS].reshape(len(histograms), -1)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+
+
+def _whitening(histograms: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Learn to even out what the pictures have in common; of few pictures, little is learnt."""
+    n, size = histograms.shape
+    trust = n / (n + size)
+    mean = trust * histograms.mean(axis=0)
+    spread = (histograms - mean).T @ (histograms - mean) / n
+    values, vectors = np.linalg.eigh(spread)
+    level = values.mean()
+    values = trust * values + (1 - trust) * level
+    matrix = (vectors / np.sqrt(values + 0.3 * level + 1e-12)).astype(np.float32)
+    mean = mean.astype(np.float32)
+    return lambda rows: np.ascontiguousarray(_unit((rows - mean) @ matrix))
+
+
+def empty_index(sample: np.ndarray, n: int) -> faiss.Index:
+    """Make an index for `n` unit vectors, searched by inner product.
+
+    Args:
+        sample: float32 (M, D), some of the vectors, from which an inverted file learns its lists.
+    """
+    if n <= FLAT_UP_TO:
+        return faiss.IndexFlatIP(sample.shape[1])
+    kind = f"IVF{_lists(n)},SQfp16"
+    index = faiss.index_factory(sample.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+    index.nprobe = 16
+    index.train(sample)
+    return index
+
+
+def _lists(n: int) -> int:
+    return int(4 * np.sqrt(n))
+
+
+def _shrink(thumbs: np.ndarray) -> np.ndarray:
+    return np.stack([cv2.resize(t, (SMALL, SMALL), interpolation=cv2.INTER_AREA) for t in thumbs])
+
+
+def _versions_of(small: np.ndarray) -> Iterator[np.ndarray]:
+    """Histograms of every version of uint8 (N, 32, 32), in the order of `versions`."""
+    plain = versions()[: len(SCALES) * len(TURNS)]
+
+    def look(transform: np.ndarray) -> np.ndarray:
+        matrix = to_pixels(transform, SMALL)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        turned = [
+            cv2.warpAffine(t, matrix, (SMALL, SMALL), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+            for t in small
+        ]
+        return _histograms(np.stack(turned))
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        histograms = list(pool.map(look, plain))
+    yield from histograms
+    yield from map(_mirror, histograms)
+
+
+def _best(
+    i: np.ndarray, j: np.ndarray, near: np.ndarray, version: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Keep the nearest version of each pair, then the nearest pairs of each picture."""
+    order = np.lexsort((-near, j, i))
+    order = order[first_of_each(i[order], j[order])]
+    order = order[np.lexsort((-near[order], i[order]))]
+    start = np.searchsorted(i[order], i[order])  # where the pairs of this picture begin
+    order = order[np.arange(len(order)) - start < NEIGHBOURS]
+    return i[order], j[order], near[order], version[order]
+
+
+def _chunks(n: int) -> Iterator[slice]:
+    return (slice(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK))
