@@ -294,7 +294,7 @@ def _run_install(command: list, folder: Path, cwd: Path | None = None) -> None:
                 print(" ", line.strip(), file=sys.stderr, flush=True)
     if process.returncode:
         errors = [line.strip() for line in lines if "error" in line.lower() or "cause" in line]
-        reason = "see above" if live else "; ".join(errors)[:300] or "no reason given"
+        reason = "see above" if live else "; ".join(errors[:4]) or "no reason given"
         raise ToolMissing(
             f"{folder.name} cannot be installed: {reason}. Check the network and the free space "
             "and run the same command again (a mirror is named by UV_DEFAULT_INDEX for Python and "
