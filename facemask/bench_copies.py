@@ -134,7 +134,7 @@ class _Clock:
         return time.perf_counter(), used.ru_utime + used.ru_stime
 
     def read(self) -> dict[str, float]:
-        wall, cpu = (now - then for now, then in zip(self._now(), self.start))
+        wall, cpu = (now - then for now, then in zip(self._now(), self.start, strict=True))
         unit = 1 if platform.system() == "Darwin" else 1024  # bytes there, KiB elsewhere
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         return {

@@ -20,6 +20,7 @@ import os
 import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,7 +120,8 @@ def describe(
         bar = tqdm(jobs, desc="Reading pictures", total=len(missing), disable=quiet)
         known.update((keys[n], thumb) for n, thumb in bar)
     if errors:
-        raise FacemaskError(f"{len(errors)} of {len(paths)} files: " + "; ".join(sorted(errors)[:3]))
+        first = "; ".join(sorted(errors)[:3])
+        raise FacemaskError(f"{len(errors)} of {len(paths)} files: {first}")
     if cache is not None and missing:
         _write_cache(cache, known)
     thumbs = [known[key] for key in keys]
@@ -230,9 +232,9 @@ def copies_report(
         # Pictures of folder f whose group has one more picture in the other folder.
         more = held - np.eye(len(names), dtype=np.int64)[f]
         row = (held[:, [f]] * (more > 0)).sum(axis=0)
-        shared[str(name)] = {str(n): int(c) for n, c in zip(names, row) if c}
+        shared[str(name)] = {str(n): int(c) for n, c in zip(names, row, strict=True) if c}
     members: dict[int, list[str]] = {}
-    for path, g in zip(paths, group.tolist()):
+    for path, g in zip(paths, group.tolist(), strict=True):
         members.setdefault(g, []).append(str(path))
     sizes, numbers = np.unique(size, return_counts=True)
     return {
@@ -245,7 +247,7 @@ def copies_report(
             for f, name in enumerate(names)
         },
         "shared": shared,
-        "group_sizes": {str(s): int(c) for s, c in zip(sizes, numbers)},
+        "group_sizes": {str(s): int(c) for s, c in zip(sizes, numbers, strict=True)},
         "groups": sorted((m for m in members.values() if len(m) > 1), key=len, reverse=True),
     }
 
@@ -299,7 +301,9 @@ def _fine(thumb: np.ndarray) -> np.ndarray:
     return grey - cv2.GaussianBlur(grey, (0, 0), THUMB / 13)
 
 
-def _align(a: np.ndarray, b: np.ndarray, start: np.ndarray, rounds: int) -> tuple[float, np.ndarray]:
+def _align(
+    a: np.ndarray, b: np.ndarray, start: np.ndarray, rounds: int
+) -> tuple[float, np.ndarray]:
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, rounds, 1e-3)
     return cv2.findTransformECC(b, a, start, cv2.MOTION_AFFINE, stop, None, 3)
 
@@ -309,11 +313,11 @@ def _identical(a: np.ndarray, b: np.ndarray | None) -> tuple[np.ndarray, np.ndar
 
     Finds plain pictures too, which have no gradients, and more than NEIGHBOURS equal pictures.
     """
-    both = a if b is None else np.concatenate([b, a])
-    _, first, kind = np.unique(
-        both.reshape(len(both), -1), axis=0, return_index=True, return_inverse=True
-    )
-    first = first[kind.ravel()]
+    both = [a] if b is None else [b, a]
+    digests = [blake2b(thumb, digest_size=8).digest() for thumbs in both for thumb in thumbs]
+    marks = np.frombuffer(b"".join(digests), np.uint64)
+    _, first, kind = np.unique(marks, return_index=True, return_inverse=True)
+    first = first[kind]
     if b is None:
         j = np.arange(len(a))
         return first[first != j], j[first != j]
@@ -341,11 +345,12 @@ def _read_cache(cache: str | Path | None) -> dict[tuple[str, int, int], np.ndarr
         return {}  # not ours, or of an earlier layout: described anew and overwritten
     if thumbs.shape[1:] != (THUMB, THUMB):
         return {}
-    return dict(zip(zip(names.tolist(), sizes.tolist(), times.tolist()), thumbs))
+    keys = zip(names.tolist(), sizes.tolist(), times.tolist(), strict=True)
+    return dict(zip(keys, thumbs, strict=True))
 
 
 def _write_cache(cache: str | Path, known: dict[tuple[str, int, int], np.ndarray]) -> None:
-    names, sizes, times = zip(*known)
+    names, sizes, times = zip(*known, strict=True)
     with write_whole(cache) as partial, open(partial, "wb") as file:
         np.savez(
             file,

@@ -7,62 +7,79 @@ import numpy as np
 
 from facemask.files import FacemaskError
 
+PARTS = 100  # what split-folders is given to deal out, per class
 
-class _Bin(tuple):
+
+class _Part(tuple):
     """A tuple of paths that split-folders sorts by `number`, not by its first path."""
 
     number: int
 
-    def __lt__(self, other: "_Bin") -> bool:
+    def __lt__(self, other: "_Part") -> bool:
         return self.number < other.number
 
 
 def group_callable(
-    paths: Sequence[str | Path], group_ids: Sequence[int], seed: int = 0, bins: int = 20
+    paths: Sequence[str | Path],
+    group_ids: Sequence[int],
+    shares: Sequence[float] = (0.7, 0.15, 0.15),
+    seed: int = 0,
 ) -> Callable[[list[Path]], list[tuple[Path, ...]]]:
-    """Make what `splitfolders.ratio(..., group=callable)` and `kfold` need to keep groups together.
+    """Make what split-folders needs to keep groups together:
 
-    split-folders deals out whole groups and counts groups, not pictures, and it handles each class
-    by itself. A family of a hundred pictures would upset the ratio, and a group with pictures in
-    two classes could straddle. So the groups are first packed into `bins` of equal size in every
-    class, largest group first into the emptiest bin (Graham, 1969), all of a group into the bin
-    of the same number. split-folders shuffles each class from the same seed, so bins of the same
-    number go to the same side in every class.
+        splitfolders.ratio(folder, out, ratio=shares, shuffle=False,
+                           group=group_callable(paths, group_ids, shares, seed))
+
+    and `splitfolders.kfold(folder, out, k=k, shuffle=False, group=...)` with k equal shares.
+
+    split-folders deals out whole groups, but it counts groups, not pictures, and it handles each
+    class by itself: a family of a hundred pictures would upset the ratio, and a group with pictures
+    in two classes could straddle. So the groups are dealt out here, larger ones first, each to the
+    side that is least full for its classes (greedy packing: Graham, 1969), all classes at once. The
+    callable then hands split-folders, for each class, 100 parts in an order that puts every group
+    where it belongs. With `shuffle=True` groups would still stay whole, but the ratio would not
+    be kept.
 
     Args:
         paths: all pictures of the input folder; the folder a picture is in is its class.
         group_ids: the group of each picture.
-        seed: decides between bins that are equally full.
-        bins: 20 suits ratios in steps of 5 %, and 2, 4, 5, 10 or 20 folds. Fewer are used if a
-            class has fewer groups.
+        shares: the ratio that split-folders will be given, in whole per cents.
+        seed: another seed deals the groups out differently.
 
     Returns:
-        A function from the files of one class to `bins` tuples of files; it raises FacemaskError
-        if it is asked about a file that is not in `paths`.
+        A function from the files of one class to 100 tuples of files, some of them empty; it raises
+        FacemaskError if it is asked about a file that is not in `paths`.
     """
     paths = [Path(p).resolve() for p in paths]
-    _, labels = np.unique([str(p.parent) for p in paths], return_inverse=True)
+    _, label = np.unique([str(p.parent) for p in paths], return_inverse=True)
     _, group = np.unique(group_ids, return_inverse=True)
-    counts = np.zeros((group.max(initial=-1) + 1, labels.max(initial=-1) + 1), np.int64)
-    np.add.at(counts, (group, labels), 1)
-    bins = max(1, min(bins, *(counts > 0).sum(axis=0), len(counts)))
-    share = counts / np.maximum(counts.sum(axis=0), 1)
-    load = np.zeros((bins, counts.shape[1]))
-    bin_of_group = np.zeros(len(counts), np.int64)
-    shuffled = np.random.default_rng(seed).permutation(len(counts))
-    for g in shuffled[np.argsort(-share[shuffled].max(axis=1), kind="stable")]:
-        bin_of_group[g] = np.argmin(load @ share[g])
-        load[bin_of_group[g]] += share[g]
-    bin_of_path = dict(zip(paths, bin_of_group[group].tolist()))
+    counts = np.zeros((group.max(initial=-1) + 1, label.max(initial=-1) + 1))
+    np.add.at(counts, (group, label), 1)
+    size = counts.sum(axis=1)
+    counts /= np.maximum(counts.sum(axis=0), 1)  # shares of the class
+
+    # As split-folders does: what is left over by rounding goes to the last side.
+    borders = [round(s * PARTS) for s in np.cumsum([0, *shares[:-1]])] + [PARTS]
+    target = np.diff(borders)
+    rng = np.random.default_rng(seed)
+    part = np.zeros(len(counts), np.int64)
+    full = np.zeros((len(target), counts.shape[1]))
+    dealt = np.zeros(len(target), np.int64)
+    for g in np.argsort(-size * rng.uniform(0.5, 1, len(size))):
+        side = np.argmin((full + counts[g]) @ counts[g] / target)
+        full[side] += counts[g]
+        part[g] = borders[side] + dealt[side] % target[side]
+        dealt[side] += 1
+    part_of_path = dict(zip(paths, part[group].tolist(), strict=True))
 
     def pack(files: list[Path]) -> list[tuple[Path, ...]]:
-        packed: list[list[Path]] = [[] for _ in range(bins)]
+        parts: list[list[Path]] = [[] for _ in range(PARTS)]
         for file in sorted(files):
-            number = bin_of_path.get(Path(file).resolve())
+            number = part_of_path.get(Path(file).resolve())
             if number is None:
                 raise FacemaskError(f"{file} was not there when copies were looked for; run again")
-            packed[number].append(file)
-        result = [_Bin(files) for files in packed]
+            parts[number].append(file)
+        result = [_Part(files) for files in parts]
         for number, files in enumerate(result):
             files.number = number
         return result

@@ -36,7 +36,7 @@ def candidates(
         version, i = (np.broadcast_to(x[:, None], j.shape) for x in (version, i + s.start))
         keep = (near > SIMILAR) & ~(within & (i == j))
         found.append(_best(i[keep], j[keep], near[keep], version[keep]))
-    i, j, near, version = map(np.concatenate, zip(*found))
+    i, j, near, version = map(np.concatenate, zip(*found, strict=True))
     if within:  # either of two pictures may have found the other: keep the nearer version
         low, high = np.minimum(i, j), np.maximum(i, j)
         order = np.lexsort((-near, high, low))

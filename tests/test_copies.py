@@ -1,7 +1,6 @@
 """Copies are found whatever was done to them, other pictures are not, and groups stay together."""
 
 import os
-import random
 from collections import Counter
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from facemask.bench_copies import CHANGES, recall_and_precision
 from facemask.files import FacemaskError
 from facemask.grouping import group_callable
 
-NAMES = [name for name in CHANGES if name != "turned by 20 degrees"]
+# Those that a copy finder has to find; the others are measured, not promised.
+NAMES = [n for n in CHANGES if n not in ("cropped by 15 %", "turned by 20 degrees")]
 
 
 def draw(seed: int, side: int = 112) -> np.ndarray:
@@ -82,7 +82,7 @@ def test_within_a_set_each_pair_is_listed_once_and_families_become_groups(pictur
     images = pictures[:20] + family + [pictures[7]]
     found = copies.find_copies(described(images), progress=False)
     assert (found.i < found.j).all()
-    assert len(set(zip(found.i.tolist(), found.j.tolist()))) == len(found.i)
+    assert len(set(zip(found.i.tolist(), found.j.tolist(), strict=True))) == len(found.i)
     group = copies.groups(described(images), found)
     expected = [*range(20), *[0] * len(family), 7]
     assert all((group[a] == group[b]) == (expected[a] == expected[b])
@@ -92,7 +92,7 @@ def test_within_a_set_each_pair_is_listed_once_and_families_become_groups(pictur
 def test_pictures_without_any_structure_match_only_their_like(pictures):
     plain = np.full((50, 50, 3), 90, np.uint8)
     pairs = copies.find_copies(described([plain, *pictures[:5], plain]), progress=False)
-    assert list(zip(pairs.i, pairs.j)) == [(0, 6)]
+    assert list(zip(pairs.i, pairs.j, strict=True)) == [(0, 6)]
 
 
 def test_many_equal_pictures_all_join(pictures):
@@ -113,7 +113,7 @@ def test_hardly_any_pictures(n, pictures):
 def test_the_same_pictures_give_the_same_answer_twice(pictures):
     images = described(pictures + [p[:, ::-1].copy() for p in pictures])
     first, second = (copies.find_copies(images, progress=False) for _ in range(2))
-    assert all((a == b).all() for a, b in zip(first, second))
+    assert all((a == b).all() for a, b in zip(first, second, strict=True))
 
 
 def test_an_inverted_file_finds_what_exact_search_finds(pictures, monkeypatch):
@@ -218,28 +218,45 @@ def split_of(folder: Path) -> dict[str, str]:
 def test_splits_hold_whole_groups_in_the_asked_ratio(tmp_path, seed):
     paths, groups = families(tmp_path / "in", seed)
     for out in ("out", "again"):
-        state = random.getstate()
-        splitfolders.ratio(str(tmp_path / "in"), str(tmp_path / out), seed=seed,
-                           ratio=(0.7, 0.15, 0.15), group=group_callable(paths, groups, seed))
-        random.setstate(state)
+        splitfolders.ratio(str(tmp_path / "in"), str(tmp_path / out), ratio=(0.7, 0.15, 0.15),
+                           shuffle=False, group=group_callable(paths, groups, seed=seed))
     split = split_of(tmp_path / "out")
     assert split == split_of(tmp_path / "again")
     assert len(split) == len(paths)
     sides: dict[int, set[str]] = {}
-    for path, group in zip(paths, groups):
+    for path, group in zip(paths, groups, strict=True):
         sides.setdefault(group, set()).add(split[f"{path.parent.name}/{path.name}"])
     assert all(len(side) == 1 for side in sides.values())
     for name in ("with", "without", "wrong"):
         held = Counter(side for key, side in split.items() if key.startswith(name + "/"))
         share = {side: count / held.total() for side, count in held.items()}
-        assert share == pytest.approx({"train": 0.7, "val": 0.15, "test": 0.15}, abs=0.04)
+        assert share == pytest.approx({"train": 0.7, "val": 0.15, "test": 0.15}, abs=0.02)
+
+
+def test_another_seed_gives_another_split(tmp_path):
+    paths, groups = families(tmp_path / "in", 1)
+    wrong = [p for p in paths if p.parent.name == "wrong"]
+    one, two = (group_callable(paths, groups, seed=seed)(wrong) for seed in (1, 2))
+    test = [{p for part in parts[85:] for p in part} for parts in (one, two)]
+    assert len(test[0] & test[1]) < 0.5 * len(test[0])
+
+
+def test_groups_stay_whole_even_if_split_folders_shuffles(tmp_path):
+    paths, groups = families(tmp_path / "in", 1)
+    splitfolders.ratio(str(tmp_path / "in"), str(tmp_path / "out"), ratio=(0.7, 0.15, 0.15),
+                       group=group_callable(paths, groups))
+    split = split_of(tmp_path / "out")
+    sides: dict[int, set[str]] = {}
+    for path, group in zip(paths, groups, strict=True):
+        sides.setdefault(group, set()).add(split[f"{path.parent.name}/{path.name}"])
+    assert all(len(side) == 1 for side in sides.values())
 
 
 def test_folds_hold_whole_groups(tmp_path):
     paths, groups = families(tmp_path / "in", 5)
-    splitfolders.kfold(str(tmp_path / "in"), str(tmp_path / "out"), seed=5, k=5, move="copy",
-                       group=group_callable(paths, groups, 5))
-    group_of = {f"{p.parent.name}/{p.name}": g for p, g in zip(paths, groups)}
+    splitfolders.kfold(str(tmp_path / "in"), str(tmp_path / "out"), k=5, move="copy",
+                       shuffle=False, group=group_callable(paths, groups, [0.2] * 5))
+    group_of = {f"{p.parent.name}/{p.name}": g for p, g in zip(paths, groups, strict=True)}
     held = []
     for fold in sorted((tmp_path / "out").iterdir()):
         split = split_of(fold)
@@ -247,14 +264,16 @@ def test_folds_hold_whole_groups(tmp_path):
         val = {group_of[k] for k, side in split.items() if side == "val"}
         assert val and not train & val
         held.append(sum(side == "val" for side in split.values()))
-    assert sum(held) == len(paths) and max(held) < 1.25 * min(held)
+    assert sum(held) == len(paths) and max(held) < 1.1 * min(held)
 
 
 def test_few_groups_and_unknown_files(tmp_path):
     paths = [tmp_path / c / f"{n}.jpg" for c in "ab" for n in range(6)]
     pack = group_callable(paths, [1, 1, 1, 2, 3, 4, *range(5, 11)])
-    assert [len(files) for files in pack(paths[6:])].count(0) == 0
-    assert sorted(len(files) for files in pack(paths[:6])) == [1, 1, 1, 3]
+    assert sorted(len(part) for part in pack(paths[:6]) if part) == [1, 1, 1, 3]
+    assert [sum(map(len, pack(paths[6:])[a:b])) for a, b in ((0, 70), (70, 85), (85, 100))] == [
+        4, 1, 1
+    ]
     with pytest.raises(FacemaskError, match="stranger.jpg"):
         pack([tmp_path / "a" / "stranger.jpg"])
 
