@@ -21,8 +21,9 @@ notebooks: run  ## run the notebooks on DATASET and save them, without photograp
 
 lock: .venv/installed  ## pin requirements.txt anew
 	$(BIN)/python -m pip install -q uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
-		requirements.txt -o requirements.lock
+	# backports-strenum 1.3 refuses Python 3.11, which uv overlooks
+	echo "backports-strenum<1.3" | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 \
+		--no-header --no-annotate --constraint /dev/stdin requirements.txt -o requirements.lock
 
 clean:  ## remove the environment; data and models stay
 	rm -rf .venv

@@ -64,7 +64,7 @@ def load(path: str | Path) -> Classifier:
         raise FacemaskError(
             f"{path} cannot be loaded ({error}); it may be incomplete, so export it again"
         ) from error
-    if classes is not None and classes != len(labels):
+    if classes != len(labels):
         raise FacemaskError(
             f"{path} has {classes} outputs but its labels.txt names {len(labels)} classes "
             f"({', '.join(labels)}); put the labels.txt that belongs to the model beside it"
@@ -132,5 +132,5 @@ def _tflite(path: Path):
 
 
 def _tfjs(path: Path):
-    size = tfjs.read_description(path)["input"]["size"]
-    return size, None, _in_batches(lambda images: tfjs.predict(path, images))
+    _, size, classes = tfjs.read_signature(path)
+    return size, classes, lambda images: tfjs.predict(path, images)
