@@ -26,6 +26,8 @@ answer, such as the one in the web page:
 5. Sort the faces by that score; drop those below `min_score`, then, from the best down, each whose
    overlap with one already kept is more than NESTED of the smaller one's area.
 6. Correct each box by BOX_FIT and clip it to the photo.
+7. Drop a face if the root of its box's area is under TINY pixels of the photo and its score under
+   `min_score` + TINY_EXTRA.
 
 The numbers were chosen by `python -m facemask.bench_faces` on the even half of the annotated
 scenes (`reports/faces.json`).
@@ -64,8 +66,10 @@ MAX_ENLARGE = 1.3
 FLOOR = 0.15
 SAME_FACE = 0.3
 NESTED = 0.6
-MIN_SCORE = 0.28
-CROP_FILL, CROP_SIDE, CROP_ASPECT = 0.5, 256, 1.5  # see is_face_crop
+MIN_SCORE = 0.25
+TINY, TINY_EXTRA = 32, 0.1  # most false faces are tiny: those of fewer pixels need more score
+# See is_face_crop.
+CROP_SIDE, CROP_ASPECT, CROP_FILL, CROP_SURE, CROP_RIVAL = 256, 1.5, 0.5, 0.5, 0.6
 # The scenes' annotators drew from brow or hairline to chin, BlazeFace from brow to mouth: shift of
 # the centre and scale, in units of the found box (median over the even scenes).
 BOX_FIT = (0.02, 0.06, 0.98, 1.06)
@@ -76,7 +80,7 @@ def find_faces(image: np.ndarray, min_score: float = MIN_SCORE) -> np.ndarray:
 
     Args:
         image: uint8 RGB, shape (H, W, 3), values 0..255, of any size.
-        min_score: faces below are dropped, 0..1.
+        min_score: faces below are dropped, 0..1; tiny ones need TINY_EXTRA more.
 
     Returns:
         float32 array (N, 5): x, y (left top corner), width, height in pixels of `image`, inside
@@ -88,7 +92,10 @@ def find_faces(image: np.ndarray, min_score: float = MIN_SCORE) -> np.ndarray:
     check_image(image)
     longer = max(image.shape[:2])
     sides = [s for k, s in enumerate(PASSES) if k < ALWAYS or s <= longer * MAX_ENLARGE]
-    return search(_fit(image, min(longer, PASSES[-1])), BACK, sides, min_score, image.shape[:2])
+    small = _fit(image, min(longer, PASSES[-1]))
+    faces = search(small, BACK, sides, min_score, image.shape[:2])
+    needed = np.where(_size(faces) < TINY, min_score + TINY_EXTRA, min_score)
+    return faces[faces[:, 4] >= needed]
 
 
 def search(
@@ -163,21 +170,25 @@ def crops(image: np.ndarray, boxes: np.ndarray, size: int, margin: float) -> np.
 
 
 def is_face_crop(image: np.ndarray, boxes: np.ndarray) -> bool:
-    """Whether the picture is one face, cut out tightly, that should be judged whole.
+    """Whether the picture is one face, cut out, that should be judged whole.
 
-    So it is if its best face takes up most of its shorter side, or if it is small and shows no
-    face at all: the detector wants to see something round a face.
+    So it is if its face takes up half of the shorter side, or if the picture is as small and as
+    near to square as data sets of faces have them, where the detector often sees no face, because
+    it wants to see something round it, or parts of one. It is not if there is a second face for
+    certain that is not much smaller.
 
     Args:
         image: uint8 RGB, shape (H, W, 3).
-        boxes: what `find_faces` found in it.
+        boxes: (N, 5): what `find_faces` found in it.
     """
-    height, width = image.shape[:2]
-    if len(boxes) == 0:
-        return max(height, width) <= CROP_SIDE and max(height, width) <= CROP_ASPECT * min(
-            height, width
-        )
-    return bool(np.sqrt(boxes[:, 2] * boxes[:, 3]).max() >= CROP_FILL * min(height, width))
+    shorter, longer = sorted(image.shape[:2])
+    small = longer <= CROP_SIDE and longer <= CROP_ASPECT * shorter
+    sizes = _size(boxes)
+    sure = np.sort(sizes[boxes[:, 4] >= CROP_SURE])
+    if len(sure) > 1 and sure[-2] >= CROP_RIVAL * sure[-1]:
+        return False
+    largest = sure if len(sure) else sizes
+    return bool(small or largest.max(initial=0) >= CROP_FILL * shorter)
 
 
 def check_image(image: np.ndarray) -> None:
@@ -187,6 +198,10 @@ def check_image(image: np.ndarray) -> None:
             f"a picture must be uint8 RGB of shape (H, W, 3), not {image.dtype} {image.shape}; "
             "read it with facemask.files.read_image"
         )
+
+
+def _size(boxes: np.ndarray) -> np.ndarray:
+    return np.sqrt(boxes[:, 2] * boxes[:, 3])
 
 
 def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:

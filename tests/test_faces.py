@@ -131,10 +131,27 @@ def test_crop_repeats_the_border_beyond_the_edge() -> None:
 
 
 def test_tells_a_face_crop_from_a_photo() -> None:
+    def blank(height: int, width: int) -> np.ndarray:
+        return np.zeros((height, width, 3), np.uint8)
+
     face = np.array([[10, 10, 80, 80, 0.9]])
-    assert faces.is_face_crop(np.zeros((100, 100, 3), np.uint8), face)
-    assert not faces.is_face_crop(np.zeros((400, 600, 3), np.uint8), face)
+    assert faces.is_face_crop(blank(100, 100), face)
+    assert faces.is_face_crop(blank(160, 300), face)
+    assert not faces.is_face_crop(blank(400, 600), face)
+    two = np.array([[10, 10, 80, 80, 0.9], [110, 10, 70, 70, 0.8]])
+    assert not faces.is_face_crop(blank(150, 200), two)
+    unsure = np.array([[10, 10, 80, 80, 0.9], [110, 10, 70, 70, 0.3]])
+    assert faces.is_face_crop(blank(150, 200), unsure)
     none = np.empty((0, 5))
-    assert faces.is_face_crop(np.zeros((120, 100, 3), np.uint8), none)
-    assert not faces.is_face_crop(np.zeros((1200, 1000, 3), np.uint8), none)
-    assert not faces.is_face_crop(np.zeros((60, 200, 3), np.uint8), none)
+    assert faces.is_face_crop(blank(120, 100), none)
+    assert not faces.is_face_crop(blank(1200, 1000), none)
+    assert not faces.is_face_crop(blank(60, 200), none)
+
+
+def test_a_tiny_face_needs_a_higher_score() -> None:
+    image, _ = draw_scene(np.random.default_rng(5), faces=4)
+    found = faces.find_faces(faces.resize(image, 120, 90))
+    assert len(found) and (bench_faces.size(found) < faces.TINY).all()
+    last = float(found[-1, 4])
+    stricter = faces.find_faces(faces.resize(image, 120, 90), last - faces.TINY_EXTRA / 2)
+    assert len(stricter) == (found[:, 4] >= last + faces.TINY_EXTRA / 2).sum() < len(found)
