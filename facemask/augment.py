@@ -9,17 +9,21 @@ import cv2
 import numpy as np
 
 
-def augment(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def augment(
+    image: np.ndarray, rng: np.random.Generator, background: np.ndarray | None = None
+) -> np.ndarray:
     """Change one picture in ways that must not change its class.
 
     Args:
         image: uint8 RGB (S, S, 3).
         rng: the source of all randomness.
+        background: uint8 RGB (S, S, 3), what lies behind a face that is moved away; without it
+            the picture's own border is repeated or a colour laid round it.
 
     Returns:
         uint8 RGB (S, S, 3).
     """
-    image = _move(image, rng)
+    image = _move(image, rng, background)
     image = _relight(image, rng)
     image = _degrade(image, rng)
     return image
@@ -38,7 +42,9 @@ def augment_lightly(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.warpAffine(image, matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _move(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _move(
+    image: np.ndarray, rng: np.random.Generator, background: np.ndarray | None
+) -> np.ndarray:
     """Mirror, turn, shift, squeeze and zoom: a face may fill the frame or half of it."""
     size = image.shape[0]
     zoom = rng.uniform(0.85, 1.3) if rng.random() < 0.7 else rng.uniform(0.4, 0.9)
@@ -60,6 +66,11 @@ def _move(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     # Shrinking without averaging first would leave aliasing that real small faces do not have.
     if zoom < 0.7:
         image = cv2.GaussianBlur(image, (0, 0), 0.4 / zoom)
+    if background is not None and rng.random() < 0.5:
+        return cv2.warpAffine(
+            image, matrix, (size, size), dst=background.copy(), flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_TRANSPARENT,
+        )
     return cv2.warpAffine(
         image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=int(border),
         borderValue=colour,

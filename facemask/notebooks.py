@@ -20,7 +20,7 @@ import papermill
 from PIL import Image
 
 from facemask.download import dataset_name
-from facemask.files import FacemaskError, write_whole
+from facemask.files import FacemaskError, read_json, write_json, write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "notebooks"
@@ -192,20 +192,37 @@ def _clean_outputs(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 
 
 def save(dataset: str) -> None:
-    """Write the notebooks of a data set's last run, cleaned, back into `notebooks/`."""
+    """Publish a data set's last run: its notebooks, cleaned, into `notebooks/`, see `report`."""
     executed = ROOT / "models" / dataset_name(dataset) / "notebooks"
     for path in sorted(FOLDER.glob("0*.ipynb")):
         if not (executed / path.name).is_file():
             raise FacemaskError(f"{executed / path.name} is missing; run the notebooks first")
         with write_whole(path) as partial:
             nbformat.write(clean(nbformat.read(executed / path.name, as_version=4)), partial)
+    report(dataset)
+
+
+def report(dataset: str) -> None:
+    """Put the figures of a data set's last run into reports/<run>.json, for the README."""
+    run_folder = ROOT / "models" / dataset_name(dataset)
+    figures = read_json(run_folder / "report.json")
+    figures["exports"] = {
+        path.parent.parent.name: read_json(path)
+        for path in sorted(run_folder.glob("*/exports/exports.json"))
+    }
+    figures["seconds"] = {
+        path.stem: nbformat.read(path, as_version=4).metadata.papermill.duration
+        for path in sorted((run_folder / "notebooks").glob("0*.ipynb"))
+    }
+    write_json(ROOT / "reports" / f"{run_folder.name}.json", figures)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["save"])
+    parser.add_argument("action", choices=["save", "report"])
     parser.add_argument("--dataset", required=True)
     try:
-        save(parser.parse_args().dataset)
+        args = parser.parse_args()
+        {"save": save, "report": report}[args.action](args.dataset)
     except FacemaskError as error:
         sys.exit(str(error))

@@ -1,0 +1,294 @@
+"""The released model: what it is trained on, and its training.
+
+One three-class compact CNN, from `face-mask-12k` Train, the training groups of `face-mask-3class`,
+and masks that our own code puts on the bare faces of 12k Train, worn right and wrong. Training
+pictures that are copies of a picture in a test set are left out first. `facemask.measure` tests it.
+"""
+
+import csv
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.model_selection import StratifiedGroupKFold
+from tqdm.auto import tqdm
+from tqdm.keras import TqdmCallback
+
+from facemask import CLASSES, copies, masks
+from facemask.augment import augment
+from facemask.download import download
+from facemask.faces import crops
+from facemask.files import read_image, write_json, write_whole
+from facemask.landmarks import shapes_of
+from facemask.models import compact
+from facemask.prepare import find_labelled, read_images, resize
+from facemask.train import read_history
+
+ARCHIVES = {
+    "12k": "face-mask-12k-images-dataset.zip",
+    "3class": "face-mask-3class.zip",
+    "prajnasb": "prajnasb-observations.zip",
+    "scenes": "face-mask-scenes.zip",
+}
+IMAGE_SIZE = 96
+FACE_MARGIN = 0.1  # round a face's box, as a share of its longer side
+HELD_OUT = 5  # one in so many groups of the 3-class archive is kept for testing
+
+# Where a training picture comes from: its class, and its share of every epoch.
+KINDS = {
+    "12k masked": ("with_mask", 0.18),
+    "3class masked": ("with_mask", 0.05),
+    "drawn right": ("with_mask", 0.13),
+    "12k bare": ("without_mask", 0.15),
+    "3class bare": ("without_mask", 0.04),
+    "bare with a neck": ("without_mask", 0.05),
+    "bare with an occluder": ("without_mask", 0.10),
+    "3class incorrect": ("incorrect_mask", 0.10),
+    "drawn nose_out": ("incorrect_mask", 0.10),
+    "drawn chin_hang": ("incorrect_mask", 0.06),
+    "drawn chin_out": ("incorrect_mask", 0.04),
+}
+OCCLUDERS = ("hand", "hand", "hand", "microphone", "cup", "phone", "beard", "sunglasses",
+             "scarf_neck")
+
+
+def fetch(archives: str | Path, data_dir: str | Path = "data") -> dict[str, Path]:
+    """Unpack the four archives that lie in a folder; returns where each one's pictures are."""
+    return {name: download(str(Path(archives) / file), data_dir)
+            for name, file in ARCHIVES.items()}
+
+
+def scene_faces(scenes: Path, folder: Path) -> Path:
+    """Cut the annotated faces out of the scenes, into a folder per class; once.
+
+    The name of a file is <scene>-<number>-<side of the box in pixels>.png, where the side is the
+    square root of the box's area.
+    """
+    if folder.is_dir():
+        return folder
+    with write_whole(folder) as partial:
+        for annotation in sorted(scenes.rglob("*.xml")):
+            tree = ElementTree.parse(annotation).getroot()
+            image = read_image(next(scenes.rglob(f"images/{annotation.stem}.*")))
+            for number, found in enumerate(tree.iter("object")):
+                box = [int(found.find(f"bndbox/{k}").text) for k in ("xmin", "ymin", "xmax", "ymax")]
+                width, height = box[2] - box[0], box[3] - box[1]
+                side = int(np.sqrt(width * height))
+                label = found.find("name").text.replace("mask_weared_incorrect", "incorrect_mask")
+                size = max(side, 8)
+                cut = crops(image, np.array([[box[0], box[1], width, height]]), size, FACE_MARGIN)[0]
+                path = partial / label / f"{annotation.stem}-{number}-{side}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(path), cv2.cvtColor(cut, cv2.COLOR_RGB2BGR))
+    return folder
+
+
+def split_3class(folder: Path, cache: Path) -> tuple[dict[Path, str], dict[Path, str]]:
+    """Training and held-out pictures of the 3-class archive; copies stay on one side.
+
+    Returns:
+        Two dicts from path to class.
+    """
+    labelled = {path: label for path, (_, label) in find_labelled(folder).items()}
+    described = copies.describe(list(labelled), cache)
+    group = copies.groups(described, copies.find_copies(described))
+    folds = StratifiedGroupKFold(n_splits=HELD_OUT, shuffle=True, random_state=0)
+    paths, labels = np.array(list(labelled)), np.array(list(labelled.values()))
+    train, held_out = next(folds.split(paths, labels, group))
+    return ({paths[i]: labels[i] for i in train}, {paths[i]: labels[i] for i in held_out})
+
+
+def training_paths(raw: dict[str, Path], data_dir: Path) -> tuple[dict[str, list[Path]], dict]:
+    """The photographs to train on, by kind, less copies of test pictures.
+
+    Returns:
+        Paths by kind, and how many copies were left out, by data set.
+    """
+    cache = data_dir / "copies.npz"
+    faces = scene_faces(raw["scenes"], data_dir / "scene-faces")
+    from_12k = find_labelled(raw["12k"])
+    train = {p: label for p, (split, label) in from_12k.items() if split == "train"}
+    train_3class, held_out = split_3class(raw["3class"], cache)
+    tests = [p for p, (split, _) in from_12k.items() if split != "train"]
+    tests += list(find_labelled(raw["prajnasb"])) + list(held_out)
+    # The scenes' incorrectly worn masks are the 3-class archive's: they are never called unseen.
+    tests += [p for p in find_labelled(faces) if p.parent.name != "incorrect_mask"]
+    by_kind: dict[str, list[Path]] = {}
+    left_out = {}
+    for name, pictures in (("12k", train), ("3class", train_3class)):
+        copied = copies.leave_out_copies(list(pictures), tests, cache)
+        left_out[name] = int(copied.sum())
+        for (path, label), drop in zip(pictures.items(), copied):
+            word = {"with_mask": "masked", "without_mask": "bare"}.get(label, "incorrect")
+            if not drop:
+                by_kind.setdefault(f"{name} {word}", []).append(path)
+    return by_kind, left_out
+
+
+def drawn(paths: Iterable[Path], cache: Path, seed: int) -> Iterable[tuple[str, np.ndarray]]:
+    """Put masks, right and wrong, and other things on bare faces; yields (kind, picture).
+
+    Of each face come one with a mask worn right, one or two with it worn wrong, and some with a
+    neck or with what is not a mask, so that the mask is the difference between them.
+    """
+    shapes = shapes_of(paths, cache)
+    for number, path in enumerate(tqdm(sorted(shapes), desc="Drawing masks", unit="face")):
+        rng = np.random.default_rng([seed, number])
+        image = read_image(path)
+        scale = 112 / max(image.shape[:2])
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        shape = masks.move_shape(shapes[path], scale, (scale / 2 - 0.5,) * 2)
+        wanted = ["drawn right", rng.choice(["drawn nose_out", "drawn chin_hang", "drawn chin_out"],
+                                            p=[0.5, 0.3, 0.2])]
+        wanted.append(rng.choice(["drawn nose_out", "bare with an occluder", "bare with a neck"],
+                                 p=[0.2, 0.5, 0.3]))
+        for kind in wanted:
+            base, base_shape = image, shape
+            if kind == "bare with a neck" or rng.random() < 0.5:
+                base, base_shape = masks.add_neck(image, shape, rng)
+            if kind == "bare with an occluder":
+                base = masks.draw_occluder(base, base_shape, str(rng.choice(OCCLUDERS)), rng)
+            elif kind.startswith("drawn"):
+                base = masks.draw_mask(base, base_shape, kind.removeprefix("drawn "), rng)
+            yield kind, resize(_square(base, rng), IMAGE_SIZE)
+
+
+def _square(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A square part of a tall picture with the face in it, or all of it, squeezed."""
+    height, width = image.shape[:2]
+    if height <= width or rng.random() < 0.4:
+        return image
+    top = int(rng.integers(0, height - width + 1))
+    return image[top : top + width]
+
+
+def collect(archives: str | Path, data_dir: str | Path = "data", seed: int = 0) -> Path:
+    """Gather all training pictures into data/release: pictures.npy and kinds.csv; once.
+
+    pictures.npy is uint8 RGB (N, 96, 96, 3); a line of kinds.csv names the kind of each picture.
+
+    Returns:
+        The folder.
+    """
+    folder = Path(data_dir) / "release"
+    if (folder / "collected.json").is_file():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    by_kind, left_out = training_paths(fetch(archives, data_dir), folder)
+    pictures, kinds = [], []
+    for kind, paths in by_kind.items():
+        for image in read_images(paths, IMAGE_SIZE, kind):
+            pictures.append(image)
+            kinds.append(kind)
+    for kind, image in drawn(by_kind["12k bare"], folder / "shapes.npz", seed):
+        pictures.append(image)
+        kinds.append(kind)
+    with write_whole(folder / "pictures.npy") as partial:
+        np.save(partial, np.stack(pictures))
+    with write_whole(folder / "kinds.csv") as partial:
+        partial.write_text("\n".join(["kind", *kinds]) + "\n")
+    counts = {"copies_left_out": left_out, "pictures": dict(sorted(Counter(kinds).items()))}
+    write_json(folder / "collected.json", counts)
+    return folder
+
+
+def batches(
+    folder: Path, seed: int, batch_size: int, leave_out: Iterable[str] = ()
+) -> tf.data.Dataset:
+    """Endless augmented batches (image float32 (N, 96, 96, 3), class number int32 (N,)).
+
+    Every kind has its share of each batch, whatever its number of pictures.
+
+    Args:
+        folder: written by `collect`.
+        leave_out: kinds to train without, for the ablation.
+    """
+    pictures = np.load(folder / "pictures.npy", mmap_mode="r")
+    with open(folder / "kinds.csv", newline="") as file:
+        kinds = np.array([row["kind"] for row in csv.DictReader(file)])
+    places = {kind: np.flatnonzero(kinds == kind) for kind in KINDS if kind not in leave_out}
+    names = [kind for kind in places if len(places[kind])]
+    shares = np.array([KINDS[kind][1] for kind in names])
+    shares /= shares.sum()
+
+    def make(number: np.int64) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng([seed, number])
+        chosen = [names[k] for k in rng.choice(len(names), batch_size, p=shares)]
+        images = []
+        for kind in chosen:
+            behind = pictures[rng.integers(len(pictures))]
+            behind = cv2.GaussianBlur(behind, (0, 0), float(rng.uniform(1, 8)))
+            images.append(augment(pictures[rng.choice(places[kind])], rng, behind))
+        classes = [CLASSES.index(KINDS[kind][0]) for kind in chosen]
+        return np.stack(images).astype(np.float32), np.int32(classes)
+
+    def load(number: tf.Tensor):
+        images, classes = tf.numpy_function(make, [number], [tf.float32, tf.int32])
+        images.set_shape((batch_size, IMAGE_SIZE, IMAGE_SIZE, 3))
+        classes.set_shape((batch_size,))
+        return images, tf.one_hot(classes, len(CLASSES))
+
+    data = tf.data.Dataset.counter().map(load, num_parallel_calls=2, deterministic=True)
+    return data.prefetch(4)
+
+
+def validation(archives: str | Path, data_dir: str | Path = "data") -> tuple[np.ndarray, np.ndarray]:
+    """12k Validation: uint8 RGB (800, 96, 96, 3) and one-hot classes (800, 3)."""
+    raw = download(str(Path(archives) / ARCHIVES["12k"]), data_dir)
+    found = {p: label for p, (split, label) in find_labelled(raw).items() if split == "validation"}
+    images = np.stack(list(read_images(list(found), IMAGE_SIZE)))
+    return images, np.eye(len(CLASSES))[[CLASSES.index(label) for label in found.values()]]
+
+
+def fit(
+    archives: str | Path,
+    model_folder: str | Path,
+    data_dir: str | Path = "data",
+    epochs: int = 40,
+    seed: int = 0,
+    leave_out: Iterable[str] = (),
+) -> keras.Model:
+    """Train the released model and write <model_folder>/model.keras; goes on where it was cut off.
+
+    Adam with a cosine schedule, label smoothing (Szegedy et al. 2016, arXiv 1512.00567) and an
+    exponential moving average of the weights (Polyak and Juditsky 1992), which is what is kept.
+    An epoch is 24,000 pictures. No choice is made on any test set: the last epoch counts.
+    """
+    folder, steps, batch_size = Path(model_folder), 375, 64
+    keras.utils.set_random_seed(seed)
+    model = compact(IMAGE_SIZE, len(CLASSES))
+    rate = keras.optimizers.schedules.CosineDecay(
+        1e-4, epochs * steps, warmup_target=3e-3, warmup_steps=steps
+    )
+    model.compile(
+        optimizer=keras.optimizers.AdamW(
+            rate, weight_decay=1e-3, use_ema=True, ema_momentum=0.998
+        ),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.05),
+        metrics=["accuracy"],
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    collected = collect(archives, data_dir, seed=0)
+    model.fit(
+        batches(collected, seed, batch_size, leave_out),
+        steps_per_epoch=steps,
+        epochs=epochs,
+        validation_data=validation(archives, data_dir),
+        verbose=0,
+        callbacks=[
+            TqdmCallback(verbose=0, desc="Training the released model"),
+            keras.callbacks.CSVLogger(folder / "history.csv", append=True),
+            keras.callbacks.BackupAndRestore(folder / "backup", double_checkpoint=True),
+        ],
+    )
+    assert len(read_history(folder)) == epochs
+    with write_whole(folder / "labels.txt") as partial:
+        partial.write_text("\n".join(CLASSES) + "\n")
+    with write_whole(folder / "model.keras") as partial:
+        model.save(partial)
+    return model
