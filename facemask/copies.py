@@ -34,6 +34,7 @@ from facemask.files import FacemaskError, find_images, read_image, write_whole
 from facemask.similar import (
     SMALL,
     WORKERS,
+    build_lookup,
     candidates,
     first_of_each,
     to_pixels,
@@ -143,21 +144,8 @@ def find_copies(a: Descriptors, b: Descriptors | None = None, progress: bool = T
     if not len(a.paths) or not len(other.paths):
         none = np.empty(0, np.int64)
         return Pairs(none, none, none.astype(np.float32), none.astype(np.float32))
-    i, j, version = candidates(a.thumbs, other.thumbs, b is None, progress)
-    transforms = versions()
-
-    def compare(n: int) -> tuple[float, float]:
-        return compare_thumbs(a.thumbs[i[n]], other.thumbs[j[n]], transforms[version[n]])
-
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # the pool below has the cores; a thumbnail is too small to share out
-    try:
-        with ThreadPoolExecutor(WORKERS) as pool:
-            jobs = pool.map(compare, range(len(i)))
-            bar = tqdm(jobs, desc="Comparing", total=len(i), disable=not progress)
-            scores = np.array(list(bar), np.float32).reshape(-1, 2)
-    finally:
-        cv2.setNumThreads(threads)
+    i, j, version = candidates(a.thumbs, build_lookup(other.thumbs), b is None, progress)
+    scores = compare_pairs(a.thumbs, other.thumbs, i, j, version, progress)
     same_i, same_j = _identical(a.thumbs, None if b is None else b.thumbs)
     i, j = np.concatenate([same_i, i]), np.concatenate([same_j, j])
     scores = np.concatenate([np.tile(np.float32([1, 0]), (len(same_i), 1)), scores])
@@ -250,6 +238,31 @@ def copies_report(
         "group_sizes": {str(s): int(c) for s, c in zip(sizes, numbers, strict=True)},
         "groups": sorted((m for m in members.values() if len(m) > 1), key=len, reverse=True),
     }
+
+
+def compare_pairs(
+    a: np.ndarray,
+    b: np.ndarray,
+    i: np.ndarray,
+    j: np.ndarray,
+    version: np.ndarray,
+    progress: bool,
+) -> np.ndarray:
+    """Compare the candidates that `similar.candidates` gives: float32 (M, 2), score and shift."""
+    transforms = versions()
+
+    def compare(n: int) -> tuple[float, float]:
+        return compare_thumbs(a[i[n]], b[j[n]], transforms[version[n]])
+
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the pool below has the cores; a thumbnail is too small to share out
+    try:
+        with ThreadPoolExecutor(WORKERS) as pool:
+            jobs = pool.map(compare, range(len(i)))
+            bar = tqdm(jobs, desc="Comparing", total=len(i), disable=not progress)
+            return np.array(list(bar), np.float32).reshape(-1, 2)
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def compare_thumbs(a: np.ndarray, b: np.ndarray, start: np.ndarray) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import cv2
 import faiss
@@ -17,24 +18,55 @@ CHUNK = 512  # pictures looked up at a time: bounds the memory, and small arrays
 WORKERS = 2
 
 
-def candidates(
-    a: np.ndarray, b: np.ndarray, within: bool, progress: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Look up likely copies: positions in `a` and in `b`, and the version of `a` that is like b."""
-    size = min(len(b), 40 * _lists(max(len(b), 20_000)))
-    sample = np.random.default_rng(0).choice(len(b), size, replace=False)
-    rows = np.concatenate([_histograms(_shrink(b[sample[s]])) for s in _chunks(size)])
+class Lookup(NamedTuple):
+    """Pictures to look up others in: the index of their descriptors, and what evens these out."""
+
+    index: faiss.Index
+    whiten: Callable[[np.ndarray], np.ndarray]
+
+
+def build_lookup(thumbs: np.ndarray) -> Lookup:
+    """Index uint8 (N, 48, 48) thumbnails, N > 0."""
+    n = len(thumbs)
+    lists = int(4 * np.sqrt(n))
+    # Enough pictures to learn from; of many more, the rest would only take time.
+    size = min(n, max(40 * lists, 20_000))
+    sample = np.random.default_rng(0).choice(n, size, replace=False)
+    rows = np.concatenate([_histograms(_shrink(thumbs[sample[s]])) for s in _chunks(size)])
     whiten = _whitening(rows)
-    index = empty_index(whiten(rows), len(b))
-    for s in _chunks(len(b)):
-        index.add(whiten(_histograms(_shrink(b[s]))))
+    if n <= FLAT_UP_TO:
+        index = faiss.IndexFlatIP(rows.shape[1])
+    else:
+        kind = f"IVF{lists},SQfp16"
+        index = faiss.index_factory(rows.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+        index.nprobe = 16
+        index.cp.niter = 10
+        index.train(whiten(rows))
+    for s in _chunks(n):
+        index.add(whiten(_histograms(_shrink(thumbs[s]))))
+    return Lookup(index, whiten)
+
+
+def candidates(
+    a: np.ndarray, lookup: Lookup, within: bool, progress: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Look up likely copies of the pictures of `a`.
+
+    Args:
+        a: uint8 (N, 48, 48), N > 0.
+        lookup: made from the pictures to search, b; `within` says that these are `a` itself.
+
+    Returns:
+        int64 (M,) each: positions in `a`, positions in b, and the version of a that is like b.
+    """
     found = []
     for s in tqdm(list(_chunks(len(a))), desc="Looking up", disable=not progress):
-        rows = whiten(np.concatenate(list(_versions_of(_shrink(a[s])))))
-        near, j = index.search(rows, min(NEIGHBOURS + within, len(b)))
+        rows = lookup.whiten(np.concatenate(list(_versions_of(_shrink(a[s])))))
+        near, j = lookup.index.search(rows, min(NEIGHBOURS + within, lookup.index.ntotal))
         version, i = np.divmod(np.arange(len(rows)), s.stop - s.start)
         version, i = (np.broadcast_to(x[:, None], j.shape) for x in (version, i + s.start))
-        keep = (near > SIMILAR) & ~(within & (i == j))
+        # Where its lists hold too few pictures, faiss answers -1.
+        keep = (near > SIMILAR) & (j >= 0) & ~(within & (i == j))
         found.append(_best(i[keep], j[keep], near[keep], version[keep]))
     i, j, near, version = map(np.concatenate, zip(*found, strict=True))
     if within:  # either of two pictures may have found the other: keep the nearer version
@@ -117,25 +149,6 @@ def _whitening(histograms: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     matrix = (vectors / np.sqrt(values + 0.3 * level + 1e-12)).astype(np.float32)
     mean = mean.astype(np.float32)
     return lambda rows: np.ascontiguousarray(_unit((rows - mean) @ matrix))
-
-
-def empty_index(sample: np.ndarray, n: int) -> faiss.Index:
-    """Make an index for `n` unit vectors, searched by inner product.
-
-    Args:
-        sample: float32 (M, D), some of the vectors, from which an inverted file learns its lists.
-    """
-    if n <= FLAT_UP_TO:
-        return faiss.IndexFlatIP(sample.shape[1])
-    kind = f"IVF{_lists(n)},SQfp16"
-    index = faiss.index_factory(sample.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
-    index.nprobe = 16
-    index.train(sample)
-    return index
-
-
-def _lists(n: int) -> int:
-    return int(4 * np.sqrt(n))
 
 
 def _shrink(thumbs: np.ndarray) -> np.ndarray:
