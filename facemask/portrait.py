@@ -543,8 +543,11 @@ def _hair_behind(image, head: _Head, style: str, hair, rng: Rng, neck: float) ->
     out = {"long": 1.22, "bob": 1.25, "curly": 1.45}[style]
     t = np.linspace(0, 1, 5)
     sway = rng.normal(0, 0.05, (2, 5))
-    left = np.column_stack([-out - 0.1 * np.sin(3 * t) + sway[0], -0.5 + t * (end + 0.5)])
-    right = np.column_stack([out + 0.1 * np.sin(3 * t) + sway[1], -0.5 + t * (end + 0.5)])
+    # It comes out from behind the skull: broad shoulders of hair at the ears look like wings.
+    wide = out * np.array([0.5, 0.86, 1.0, 1.03, 0.98])
+    fall = -0.9 + t * (end + 0.9)
+    left = np.column_stack([-wide + sway[0], fall])
+    right = np.column_stack([wide + sway[1], fall])
     outline = np.concatenate([left, right[::-1]])
     # Hair hangs straight down, whatever way the head leans.
     area = _spline((head.centre + outline * head.unit).astype(np.float32), 4)
