@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .files import IMAGE_SUFFIXES, FacemaskError, find_images, read_json, write_json, write_whole
 

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from facemask.files import FacemaskError, find_images, read_image, write_whole
 from facemask.similar import (

@@ -64,12 +64,13 @@ def compare(exports: Path, reference: np.ndarray, images: np.ndarray) -> dict[st
             continue
         probabilities = classifier.load(path).predict(images)
         difference = np.abs(probabilities - reference)
+        changed = probabilities.argmax(axis=1) != reference.argmax(axis=1)
         files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
         report[form] = {
             "images": len(images),
             "largest_difference": float(difference.max()),
             "mean_difference": float(difference.mean()),
-            "changed_answers": int(np.sum(probabilities.argmax(axis=1) != reference.argmax(axis=1))),
+            "changed_answers": int(np.sum(changed)),
             "bytes": sum(p.stat().st_size for p in files),
         }
         if report[form]["largest_difference"] > MOST_DIFFERENCE:

@@ -71,7 +71,8 @@ def read_json(path: str | Path) -> Any:
     except FileNotFoundError as error:
         raise FacemaskError(f"{path} is missing; run the step that writes it first") from error
     except ValueError as error:
-        raise FacemaskError(f"{path} is not valid JSON ({error}); delete it and run again") from error
+        message = f"{path} is not valid JSON ({error}); delete it and run again"
+        raise FacemaskError(message) from error
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -104,7 +105,8 @@ def read_image(path: str | Path) -> np.ndarray:
     except Image.DecompressionBombError as error:
         raise FacemaskError(f"{path} is too large to open safely; make it smaller") from error
     except (OSError, ValueError, SyntaxError) as error:
-        raise FacemaskError(f"{path} cannot be read as a picture ({error}); leave it out") from error
+        message = f"{path} cannot be read as a picture ({error}); leave it out"
+        raise FacemaskError(message) from error
 
 
 def find_images(folder: str | Path) -> list[Path]:

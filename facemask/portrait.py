@@ -629,7 +629,8 @@ def _headwear(image, head: _Head, kind: str, rng: Rng) -> None:
                   for tone, lines, _ in _meridians(head, 30, 0.8, 0.1, 0.0, rng)[1:3]]
         _cover(image, head, [head.shell(0.1, 1.3), drape], opening, colour, rng, folds, 0.5)
         return
-    edge = {"beanie": -0.55, "cap": -0.62, "turban": -0.6, "brim": -0.68}[kind] + rng.normal(0, 0.05)
+    edge = {"beanie": -0.55, "cap": -0.62, "turban": -0.6, "brim": -0.68}[kind]
+    edge += rng.normal(0, 0.05)
     swell = {"beanie": 0.14, "cap": 0.1, "turban": 0.3, "brim": 0.14}[kind]
     t = np.linspace(-1.35, 1.35, 15)
     dip = {"turban": -0.3}.get(kind, 0.05)

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import splitfolders
 import tensorflow as tf
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from facemask import CLASSES
 from facemask.files import (
@@ -276,7 +276,11 @@ def _count(folder: Path, labels: set[str]) -> dict[str, dict[str, int]]:
 
 
 def load_split(
-    folder: str | Path, split: str, batch_size: int | None = 64, shuffle: bool = False, seed: int = 0
+    folder: str | Path,
+    split: str,
+    batch_size: int | None = 64,
+    shuffle: bool = False,
+    seed: int = 0,
 ) -> tf.data.Dataset:
     """Stream a split from disk as batches of (image, class number).
 

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from sklearn.model_selection import StratifiedGroupKFold
-from tqdm.auto import tqdm
+from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
 from facemask import CLASSES, copies, masks
@@ -27,7 +27,6 @@ from facemask.files import read_image, write_json, write_whole
 from facemask.landmarks import shapes_of
 from facemask.models import compact
 from facemask.prepare import find_labelled, read_images, resize
-from facemask.train import read_history
 
 ARCHIVES = {
     "12k": "face-mask-12k-images-dataset.zip",
@@ -76,12 +75,14 @@ def scene_faces(scenes: Path, folder: Path) -> Path:
             tree = ElementTree.parse(annotation).getroot()
             image = read_image(next(scenes.rglob(f"images/{annotation.stem}.*")))
             for number, found in enumerate(tree.iter("object")):
-                box = [int(found.find(f"bndbox/{k}").text) for k in ("xmin", "ymin", "xmax", "ymax")]
-                width, height = box[2] - box[0], box[3] - box[1]
+                corners = ("xmin", "ymin", "xmax", "ymax")
+                left, top, right, bottom = (int(found.find(f"bndbox/{k}").text) for k in corners)
+                width, height = right - left, bottom - top
                 side = int(np.sqrt(width * height))
                 label = found.find("name").text.replace("mask_weared_incorrect", "incorrect_mask")
                 size = max(side, 8)
-                cut = crops(image, np.array([[box[0], box[1], width, height]]), size, FACE_MARGIN)[0]
+                box = np.array([[left, top, width, height]])
+                cut = crops(image, box, size, FACE_MARGIN)[0]
                 path = partial / label / f"{annotation.stem}-{number}-{side}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 cv2.imwrite(str(path), cv2.cvtColor(cut, cv2.COLOR_RGB2BGR))
@@ -114,7 +115,7 @@ def training_paths(raw: dict[str, Path], data_dir: Path) -> tuple[dict[str, list
     from_12k = find_labelled(raw["12k"])
     train = {p: label for p, (split, label) in from_12k.items() if split == "train"}
     train_3class, held_out = split_3class(raw["3class"], cache)
-    tests = [p for p, (split, _) in from_12k.items() if split != "train"]
+    tests = [p for p, (split, _) in from_12k.items() if split == "test"]
     tests += list(find_labelled(raw["prajnasb"])) + list(held_out)
     # The scenes' incorrectly worn masks are the 3-class archive's: they are never called unseen.
     tests += [p for p in find_labelled(faces) if p.parent.name != "incorrect_mask"]
@@ -237,7 +238,9 @@ def batches(
     return data.prefetch(4)
 
 
-def validation(archives: str | Path, data_dir: str | Path = "data") -> tuple[np.ndarray, np.ndarray]:
+def validation(
+    archives: str | Path, data_dir: str | Path = "data"
+) -> tuple[np.ndarray, np.ndarray]:
     """12k Validation: uint8 RGB (800, 96, 96, 3) and one-hot classes (800, 3)."""
     raw = download(str(Path(archives) / ARCHIVES["12k"]), data_dir)
     found = {p: label for p, (split, label) in find_labelled(raw).items() if split == "validation"}
@@ -281,12 +284,11 @@ def fit(
         validation_data=validation(archives, data_dir),
         verbose=0,
         callbacks=[
-            TqdmCallback(verbose=0, desc="Training the released model"),
+            TqdmCallback(verbose=0, tqdm_class=tqdm, desc="Training the released model"),
             keras.callbacks.CSVLogger(folder / "history.csv", append=True),
             keras.callbacks.BackupAndRestore(folder / "backup", double_checkpoint=True),
         ],
     )
-    assert len(read_history(folder)) == epochs
     with write_whole(folder / "labels.txt") as partial:
         partial.write_text("\n".join(CLASSES) + "\n")
     with write_whole(folder / "model.keras") as partial:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import faiss
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 SMALL, CELLS, BINS = 32, 4, 8  # pixels a side, cells a side, orientations
 SCALES, TURNS = (0.8, 1.0, 1.2), (-24, -12, 0, 12, 24)  # versions looked up; degrees

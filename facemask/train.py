@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
 from facemask.augment import AUGMENTATIONS
@@ -90,7 +91,9 @@ def train(
     data = load_split(split, "train", batch_size, shuffle=True, seed=seed)
     steps = len(data)
     model.compile(
-        optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, epochs * steps)),
+        optimizer=keras.optimizers.Adam(
+            learning_rate=keras.optimizers.schedules.CosineDecay(2e-3, epochs * steps)
+        ),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
@@ -103,7 +106,7 @@ def train(
         class_weight=class_weights(facts["labels"], facts["counts"]["train"]),
         verbose=0,
         callbacks=[
-            TqdmCallback(verbose=0, desc=f"Training {model_name}"),
+            TqdmCallback(verbose=0, tqdm_class=tqdm, desc=f"Training {model_name}"),
             keras.callbacks.CSVLogger(folder / "history.csv", append=True),
             keras.callbacks.ModelCheckpoint(
                 folder / "best.weights.h5",

@@ -1,6 +1,7 @@
 """The committed notebooks are fresh and hold no photograph; each runs alone on a fresh clone."""
 
 import base64
+import copy
 import io
 import os
 import shutil
@@ -44,7 +45,7 @@ def test_what_is_unfit_is_found():
     cell = next(c for c in fit.cells if c.cell_type == "code" and not c.metadata.tags)
 
     def problems(**output):
-        changed = nbformat.from_dict(dict(fit, cells=[nbformat.from_dict(dict(c)) for c in fit.cells]))
+        changed = copy.deepcopy(fit)
         target = next(c for c in changed.cells if c.id == cell.id)
         target.outputs = [nbformat.v4.new_output(**output)]
         return " ".join(notebooks.problems(changed))
@@ -57,7 +58,7 @@ def test_what_is_unfit_is_found():
     assert "path of a machine" in problems(
         output_type="stream", name="stdout", text=f"{os.path.expanduser('~')}/x"
     )
-    stale = nbformat.from_dict(dict(fit, cells=[nbformat.from_dict(dict(c)) for c in fit.cells]))
+    stale = copy.deepcopy(fit)
     next(c for c in stale.cells if c.id == cell.id).source += "\nprint(1)"
     assert "changed since" in " ".join(notebooks.problems(stale))
 
@@ -77,7 +78,8 @@ def test_clean_takes_photographs_and_progress_bars_away():
 def clone(tmp_path_factory):
     """The project's own files, and nothing that a run has made."""
     folder = tmp_path_factory.mktemp("clone") / "project"
-    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    assert files.stdout
     for name in files.stdout.splitlines():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +115,8 @@ def test_colab_setup_brings_the_project_in_and_keeps_results(tmp_path, monkeypat
         indent = line[: len(line) - len(line.lstrip())]
         if line.strip()[0] in "!%":
             line = f"{indent}shell({line.strip()!r})"
-        lines.append(line.replace("/content", str(tmp_path)).replace("DRIVE = False", "DRIVE = True"))
+        line = line.replace("DRIVE = False", "DRIVE = True")
+        lines.append(line.replace("/content", str(tmp_path)))
 
     def shell(command):
         commands.append(command)
