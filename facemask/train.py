@@ -103,6 +103,7 @@ def train(
         steps_per_epoch=steps,
         validation_data=load_split(split, "validation", batch_size),
         epochs=epochs,
+        shuffle=False,  # the data set does that itself
         class_weight=class_weights(facts["labels"], facts["counts"]["train"]),
         verbose=0,
         callbacks=[
