@@ -90,7 +90,7 @@ def run(dataset: str, **settings: int) -> Path:
         with open(executed / "log.txt", "a", encoding="utf-8") as log:
             code = subprocess.run(
                 [sys.executable, "-m", "papermill", notebook, target, *arguments,
-                 "--cwd", FOLDER, "--no-progress-bar"],
+                 "--cwd", FOLDER, "--no-progress-bar", "--start-timeout", "300"],
                 stdout=log, stderr=log, check=False,
             ).returncode
         if code:

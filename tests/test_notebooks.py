@@ -98,7 +98,7 @@ def test_each_notebook_alone(path, clone, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "papermill", str(clone / "notebooks" / path.name),
          str(tmp_path / "out.ipynb"), *arguments, "--cwd", str(clone / "notebooks"),
-         "--no-progress-bar"],
+         "--no-progress-bar", "--start-timeout", "300"],
         cwd=clone, capture_output=True, text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
