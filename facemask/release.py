@@ -19,7 +19,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
-from facemask import CLASSES, copies, masks
+from facemask import CLASSES, copies, masks, transplant
 from facemask.augment import augment
 from facemask.download import download
 from facemask.faces import crops
@@ -42,16 +42,21 @@ HELD_OUT = 5  # one in so many groups of the 3-class archive is kept for testing
 KINDS = {
     "12k masked": ("with_mask", 0.18),
     "3class masked": ("with_mask", 0.05),
-    "drawn right": ("with_mask", 0.13),
+    "drawn right": ("with_mask", 0.07),
+    "moved right": ("with_mask", 0.06),
     "12k bare": ("without_mask", 0.15),
     "3class bare": ("without_mask", 0.04),
     "bare with a neck": ("without_mask", 0.05),
     "bare with an occluder": ("without_mask", 0.10),
     "3class incorrect": ("incorrect_mask", 0.10),
-    "drawn nose_out": ("incorrect_mask", 0.10),
-    "drawn chin_hang": ("incorrect_mask", 0.06),
-    "drawn chin_out": ("incorrect_mask", 0.04),
+    "drawn nose_out": ("incorrect_mask", 0.06),
+    "drawn chin_hang": ("incorrect_mask", 0.04),
+    "drawn chin_out": ("incorrect_mask", 0.02),
+    "moved nose_out": ("incorrect_mask", 0.05),
+    "moved chin_hang": ("incorrect_mask", 0.02),
+    "moved chin_out": ("incorrect_mask", 0.01),
 }
+WORN_WRONG = ("nose_out", "chin_hang", "chin_out")
 OCCLUDERS = ("hand", "hand", "hand", "microphone", "cup", "phone", "beard", "sunglasses",
              "scarf_neck")
 
@@ -131,21 +136,31 @@ def training_paths(raw: dict[str, Path], data_dir: Path) -> tuple[dict[str, list
     return by_kind, left_out
 
 
-def drawn(paths: Iterable[Path], cache: Path, seed: int) -> Iterable[tuple[str, np.ndarray]]:
+def dressed(
+    bare: Iterable[Path], masked: Iterable[Path], folder: Path, seed: int
+) -> Iterable[tuple[str, np.ndarray]]:
     """Put masks, right and wrong, and other things on bare faces; yields (kind, picture).
 
-    Of each face come one with a mask worn right, one or two with it worn wrong, and some with a
-    neck or with what is not a mask, so that the mask is the difference between them.
+    The masks are drawn, or moved from masked faces. Of each bare face come two with a mask worn
+    right, two or three with it worn wrong, and some with a neck or with what is not a mask, so
+    that the mask is the difference between them.
+
+    Args:
+        bare: pictures of bare faces.
+        masked: pictures of masked faces.
+        folder: where shapes and cut masks are kept.
     """
-    shapes = shapes_of(paths, cache)
+    shapes = shapes_of(bare, folder / "shapes.npz")
+    cuts = list(transplant.make_cuts(masked, folder / "cuts.npz").values())
     for number, path in enumerate(tqdm(sorted(shapes), desc="Drawing masks", unit="face")):
         rng = np.random.default_rng([seed, number])
         image = read_image(path)
         scale = 112 / max(image.shape[:2])
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         shape = masks.move_shape(shapes[path], scale, (scale / 2 - 0.5,) * 2)
-        wanted = ["drawn right", rng.choice(["drawn nose_out", "drawn chin_hang", "drawn chin_out"],
-                                            p=[0.5, 0.3, 0.2])]
+        wanted = ["drawn right", "moved right"]
+        wanted += [f"{how} {rng.choice(WORN_WRONG, p=[0.5, 0.3, 0.2])}" for how in
+                   ("drawn", "moved")]
         wanted.append(rng.choice(["drawn nose_out", "bare with an occluder", "bare with a neck"],
                                  p=[0.2, 0.5, 0.3]))
         for kind in wanted:
@@ -156,6 +171,10 @@ def drawn(paths: Iterable[Path], cache: Path, seed: int) -> Iterable[tuple[str, 
                 base = masks.draw_occluder(base, base_shape, str(rng.choice(OCCLUDERS)), rng)
             elif kind.startswith("drawn"):
                 base = masks.draw_mask(base, base_shape, kind.removeprefix("drawn "), rng)
+            elif kind.startswith("moved"):
+                cut = cuts[rng.integers(len(cuts))]
+                worn = kind.removeprefix("moved ")
+                base = transplant.lay_mask(cut, base, base_shape, worn, rng)
             yield kind, resize(_square(base, rng), IMAGE_SIZE)
 
 
@@ -186,7 +205,7 @@ def collect(archives: str | Path, data_dir: str | Path = "data", seed: int = 0) 
         for image in read_images(paths, IMAGE_SIZE, kind):
             pictures.append(image)
             kinds.append(kind)
-    for kind, image in drawn(by_kind["12k bare"], folder / "shapes.npz", seed):
+    for kind, image in dressed(by_kind["12k bare"], by_kind["12k masked"], folder, seed):
         pictures.append(image)
         kinds.append(kind)
     with write_whole(folder / "pictures.npy") as partial:

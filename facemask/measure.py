@@ -1,0 +1,190 @@
+"""Test the released model: on faces from elsewhere, and on what must not change its answer.
+
+`python -m facemask.measure ARCHIVES MODEL [MODEL ...]` writes reports/release.json. Accuracy is
+argmax over the classes that a set has.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.stats import bootstrap
+from sklearn.metrics import recall_score
+
+from facemask import CLASSES, classifier, copies, masks
+from facemask.evaluate import accuracy_with_interval
+from facemask.files import read_image, write_json
+from facemask.landmarks import face_shape
+from facemask.prepare import find_labelled, read_images, resize
+from facemask.release import fetch, scene_faces, split_3class
+
+Labelled = dict[Path, str]
+
+
+def test_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]:
+    """The sets to measure on, from picture to class; none of them is trained on."""
+    raw, folder = fetch(archives, data_dir), Path(data_dir) / "release"
+    found = find_labelled(raw["12k"])
+    published = {p: label for p, (split, label) in found.items() if split == "test"}
+    train = [p for p, (split, _) in found.items() if split == "train"]
+    copied = copies.leave_out_copies(list(published), train, folder / "copies.npz")
+    faces = find_labelled(scene_faces(raw["scenes"], folder / "scene-faces"))
+
+    def scenes(least: int, most: int, classes: tuple[str, ...]) -> Labelled:
+        return {p: label for p, (_, label) in faces.items()
+                if label in classes and least <= int(p.stem.split("-")[-1]) <= most}
+
+    return {
+        "12k Test, published": published,
+        "12k Test, clean": {p: v for (p, v), c in zip(published.items(), copied) if not c},
+        "prajnasb": {p: v for p, (_, v) in find_labelled(raw["prajnasb"]).items()},
+        "scene faces, 48 px and more": scenes(48, 10_000, CLASSES[:2]),
+        "scene faces, 24 to 47 px": scenes(24, 47, CLASSES[:2]),
+        "3-class archive, held-out groups": split_3class(raw["3class"], folder / "copies.npz")[1],
+        # Not unseen: copies of these are in the 3-class archive.
+        "scene faces worn incorrectly, 24 px and more": scenes(24, 10_000, CLASSES[2:]),
+    }
+
+
+def score(model: classifier.Classifier, pictures: Labelled) -> dict:
+    """Accuracy and macro recall on one set, with 95% intervals, and every wrong answer."""
+    labels = [label for label in model.labels if label in set(pictures.values())]
+    columns = [model.labels.index(label) for label in labels]
+    images = np.stack(list(read_images(list(pictures), model.image_size)))
+    probabilities = model.predict(images)[:, columns]
+    truth = np.array([labels.index(v) if v in labels else -1 for v in pictures.values()])
+    answers = probabilities.argmax(axis=1)
+    known = np.unique(truth)
+
+    def macro(t: np.ndarray, a: np.ndarray) -> float:
+        return recall_score(t, a, labels=known, average="macro", zero_division=0)
+
+    spread = bootstrap((truth, answers), macro, paired=True, vectorized=False, n_resamples=500,
+                       method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    return {
+        "images": len(truth),
+        **accuracy_with_interval(answers == truth),
+        "macro_recall": float(macro(truth, answers)),
+        "macro_interval": [float(spread.low), float(spread.high)],
+        "recall": {label: float(np.mean(answers[truth == k] == k)) for k, label in
+                   enumerate(labels)},
+        "mistakes": [
+            {"file": "/".join(path.parts[-3:]), "label": label, "answer": labels[answer],
+             "probability": float(p.max())}
+            for (path, label), answer, p, t in
+            zip(pictures.items(), answers, probabilities, truth) if answer != t
+        ][:60],
+    }
+
+
+def _turn(degrees: float) -> Callable[[np.ndarray], np.ndarray]:
+    def turn(image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+        return cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return turn
+
+
+def _shift(share: float) -> Callable[[np.ndarray], np.ndarray]:
+    def shift(image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        matrix = np.float32([[1, 0, share * width], [0, 1, share * height]])
+        return cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return shift
+
+
+def _jpeg(image: np.ndarray) -> np.ndarray:
+    code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 30])[1]
+    return cv2.imdecode(code, cv2.IMREAD_COLOR)
+
+
+def _smaller(side: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda image: cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _tint(gains: tuple[float, float, float]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda image: (image * np.float32(gains)).clip(0, 255).astype(np.uint8)
+
+
+MUST_NOT_CHANGE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mirrored": lambda image: image[:, ::-1],
+    "shifted by 5%": _shift(0.05),
+    "turned by 20 degrees": _turn(20),
+    "turned by -20 degrees": _turn(-20),
+    "brightness x 0.6": _tint((0.6, 0.6, 0.6)),
+    "brightness x 1.5": _tint((1.5, 1.5, 1.5)),
+    "JPEG quality 30": _jpeg,
+    "48 px": _smaller(48),
+    "24 px": _smaller(24),
+    "warm cast": _tint((1.2, 1.0, 0.8)),
+    "cold cast": _tint((0.8, 1.0, 1.2)),
+}
+NOT_A_MASK = ("hand", "beard", "scarf_neck", "sunglasses", "microphone", "cup")
+
+
+def behaviour(model: classifier.Classifier, pictures: Labelled, seed: int = 0) -> dict:
+    """How often the answer stays where it must stay, and changes where it must change.
+
+    Args:
+        pictures: 12k Test.
+
+    Returns:
+        `unchanged`: per change of the picture, the share of answers that stay; `drawn`: per way a
+        mask is drawn onto a bare face, the share of right answers; `not_a_mask`: per thing drawn
+        over a bare face, the share not called with_mask.
+    """
+    images = [read_image(path) for path in pictures]
+    answers = _answers(model, images)
+    unchanged = {
+        name: float(np.mean(_answers(model, [change(image) for image in images]) == answers))
+        for name, change in MUST_NOT_CHANGE.items()
+    }
+    bare = [image for image, label in zip(images, pictures.values()) if label == "without_mask"]
+    shaped = [(image, shape) for image in bare if (shape := face_shape(image)) is not None]
+    rng = np.random.default_rng(seed)
+    drawn, not_a_mask = {}, {}
+    for worn in masks.WORN:
+        right = "with_mask" if worn == "right" else "incorrect_mask"
+        got = _answers(model, [masks.draw_mask(i, s, worn, rng) for i, s in shaped])
+        drawn[worn] = float(np.mean(got == right))
+    for kind in NOT_A_MASK:
+        got = _answers(model, [masks.draw_occluder(i, s, kind, rng) for i, s in shaped])
+        not_a_mask[kind] = float(np.mean(got != "with_mask"))
+    return {"images": len(images), "drawn_on": len(shaped), "unchanged": unchanged,
+            "drawn": drawn, "not_a_mask": not_a_mask}
+
+
+def _answers(model: classifier.Classifier, images: list[np.ndarray]) -> np.ndarray:
+    inputs = np.stack([resize(np.ascontiguousarray(i), model.image_size) for i in images])
+    return np.array(model.labels)[model.predict(inputs).argmax(axis=1)]
+
+
+def measure(archives: str | Path, models: list[Path], data_dir: str | Path = "data") -> dict:
+    """Every figure of every model; the first model is the released one."""
+    sets = test_sets(archives, data_dir)
+    report: dict = {"sets": {name: len(pictures) for name, pictures in sets.items()}, "models": {}}
+    for path in models:
+        model = classifier.load(path)
+        report["models"]["/".join(path.parts[-2:])] = {
+            name: score(model, pictures) for name, pictures in sets.items()
+        }
+    released = classifier.load(models[0])
+    report["behaviour"] = behaviour(released, sets["12k Test, published"])
+    return report
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("archives", type=Path)
+    parser.add_argument("models", type=Path, nargs="+")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--json", type=Path, default=Path("reports/release.json"))
+    args = parser.parse_args()
+    result = measure(args.archives, args.models, args.data_dir)
+    write_json(args.json, result)
+    for name, figures in result["models"].items():
+        for test, row in figures.items():
+            print(f"{name:24} {test:46} {row['images']:5} accuracy {row['accuracy']:.4f}  "
+                  f"macro recall {row['macro_recall']:.4f}")
