@@ -1,0 +1,184 @@
+"""Build the web page: `python web/build.py MODEL [OUT]`.
+
+MODEL is a folder with a model's exports: tfjs/, labels.txt, and any of saved_model/, *.tflite and
+model.keras, which the page offers for download. OUT, web/dist unless given, can be served as it
+is by any web server, below any path. Needs Node.js with npm.
+"""
+
+import argparse
+import hashlib
+import html
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import detector  # noqa: E402
+
+from facemask import faces, predict, tfjs  # noqa: E402
+from facemask.files import FacemaskError, write_json, write_whole  # noqa: E402
+from facemask.sample import draw_scene  # noqa: E402
+
+EXAMPLE_SEED = 7
+PACKAGES = HERE / "node_modules"
+KINDS = {  # of exports: the end of the name and what it is for; the first that fits
+    "float16.tflite": "LiteRT for phones and devices, weights as 16-bit floats",
+    "dynamic.tflite": "LiteRT, weights as 8-bit integers",
+    "int8.tflite": "LiteRT, all in 8-bit integers: smallest and fastest",
+    ".tflite": "LiteRT (TensorFlow Lite) for phones and devices",
+    "tfjs.zip": "TensorFlow.js for web pages and Node.js",
+    "saved_model.zip": "TensorFlow SavedModel for servers",
+    ".keras": "Keras, to train further",
+    "labels.txt": "The classes, in the order of the model's outputs",
+}
+
+
+def build(model: Path, out: Path) -> None:
+    """Write the whole page to `out`; one that is there already is replaced.
+
+    Args:
+        model: folder with tfjs/ and the other exports.
+        out: folder to write.
+
+    Raises:
+        FacemaskError: there is no TF.js model, or Node.js with npm is missing or fails.
+    """
+    description = tfjs.read_description(model / "tfjs")
+    install_packages()
+    with write_whole(out) as partial:
+        partial.mkdir()
+        detector.convert(faces.weights(), partial / "finder")
+        write_json(partial / "finder" / "settings.json", settings())
+        shutil.copytree(model / "tfjs", partial / "model")
+        bundle(partial)
+        scene, _ = draw_scene(np.random.default_rng(EXAMPLE_SEED), faces=4, width=960, height=540)
+        cv2.imwrite(
+            str(partial / "example.webp"), cv2.cvtColor(scene, cv2.COLOR_RGB2BGR),
+            [cv2.IMWRITE_WEBP_QUALITY, 85],
+        )  # fmt: skip
+        page = (HERE / "src" / "index.html").read_text(encoding="utf-8")
+        page = page.replace("SIZE", str(description["input"]["size"]))
+        kept = [path for path in sorted(partial.rglob("*")) if path.is_file()]
+        page = page.replace("<!-- EXPORTS -->", copy_exports(model, partial / "exports"))
+        (partial / "index.html").write_text(page, encoding="utf-8")
+        write_service_worker(partial, kept)
+
+
+def settings() -> dict:
+    """The numbers by which faces are found and cut, for the page to do as Python does."""
+    names = [
+        "PASSES", "ALWAYS", "MAX_ENLARGE", "FLOOR", "SAME_FACE", "NESTED", "MIN_SCORE", "TINY",
+        "TINY_EXTRA", "CROP_SIDE", "CROP_ASPECT", "CROP_FILL", "CROP_SURE", "CROP_RIVAL", "BOX_FIT",
+    ]  # fmt: skip
+    values = {name: getattr(faces, name) for name in names}
+    network = faces.BACK._asdict()
+    values |= {key.upper(): network[key] for key in ("grids", "canvas", "pad")}
+    values["MARGIN"] = predict.MARGIN
+    return {_camel(name): value for name, value in values.items()}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.lower().split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def install_packages() -> None:
+    """Install what package-lock.json names, unless that is done."""
+    lock = HERE / "package-lock.json"
+    done = PACKAGES / ".installed"
+    if done.exists() and done.read_text() == _digest([lock]):
+        return
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+    done.write_text(_digest([lock]))
+
+
+def bundle(out: Path) -> None:
+    """Write the scripts, the style and the WASM backend's files."""
+    run(
+        PACKAGES / ".bin" / "esbuild", "src/main.js", "src/style.css", f"--outdir={out}",
+        "--bundle", "--splitting", "--format=esm", "--minify", "--target=es2022",
+        "--chunk-names=[name]-[hash]", "--log-level=warning", "--legal-comments=linked",
+    )  # fmt: skip
+    for file in (PACKAGES / "@tensorflow" / "tfjs-backend-wasm" / "dist").glob("*.wasm"):
+        shutil.copy(file, out)
+
+
+def copy_exports(model: Path, out: Path) -> str:
+    """Copy the exports, folders as zips, and give the page's list of them."""
+    out.mkdir()
+    for path in sorted(model.iterdir()):
+        if path.is_dir() and path.name in ("tfjs", "saved_model"):
+            shutil.make_archive(str(out / path.name), "zip", model, path.name)
+        elif path.name == "labels.txt" or path.suffix in (".tflite", ".keras"):
+            shutil.copy(path, out)
+    items = []
+    for path in sorted(out.iterdir(), key=_rank):
+        name = html.escape(path.name)
+        size = max(1, round(path.stat().st_size / 1000))
+        items.append(
+            f'<li><a href="exports/{name}" download>{name}</a>, {size} kB: {_kind(path)}</li>'
+        )
+    return "\n          ".join(items)
+
+
+def _kind(path: Path) -> str:
+    return next(text for end, text in KINDS.items() if path.name.endswith(end))
+
+
+def _rank(path: Path) -> tuple[int, str]:
+    return list(KINDS.values()).index(_kind(path)), path.name
+
+
+def write_service_worker(out: Path, kept: list[Path]) -> None:
+    """Write the script that keeps the page for use without a network.
+
+    Args:
+        kept: the files it keeps, besides the page itself.
+    """
+    # Every browser that knows module scripts with top-level await also has WASM's SIMD.
+    unused = ("tfjs-backend-wasm.wasm", "tfjs-backend-wasm-threaded-simd.wasm")
+    kept = [path for path in kept if path.name not in unused and path.suffix != ".txt"]
+    urls = ["./", *(f"./{path.relative_to(out).as_posix()}" for path in kept)]
+    script = (HERE / "src" / "sw.js").read_text(encoding="utf-8")
+    script = script.replace("VERSION", _digest([out / "index.html", *kept])[:12])
+    (out / "sw.js").write_text(script.replace('["FILES"]', json.dumps(urls)), encoding="utf-8")
+
+
+def _digest(files: list[Path]) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def run(*command: str | Path) -> None:
+    try:
+        subprocess.run([str(part) for part in command], cwd=HERE, check=True)
+    except FileNotFoundError as error:
+        raise FacemaskError(
+            f"{command[0]} is missing; install Node.js 18 or later, with npm"
+        ) from error
+    except subprocess.CalledProcessError as error:
+        raise FacemaskError(f"{' '.join(map(str, command[:2]))} failed, see above") from error
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Build the web page.")
+    parser.add_argument("model", type=Path, help="folder with a model's exports")
+    parser.add_argument("out", type=Path, nargs="?", default=HERE / "dist")
+    args = parser.parse_args()
+    try:
+        build(args.model, args.out.resolve())
+    except FacemaskError as error:
+        print(f"web/build.py: {error}", file=sys.stderr)
+        return 2
+    print(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+// The page: takes pictures from a file, a drop, the clipboard or the webcam, and shows the answers.
+
+import { backendsHere, load } from "./models.js";
+
+const NAMES = { wasm: "processor (WASM)", webgl: "graphics (WebGL)", webgpu: "graphics (WebGPU)" };
+const WORDS = {
+  with_mask: "✓ with mask",
+  without_mask: "✗ without mask",
+  incorrect_mask: "! mask worn wrong",
+};
+const MOST_PIXELS = 4096 * 4096; // more than phones' canvases hold
+const LIVE_PASSES = 2; // of the face finder: the later ones, for small faces, cost most
+const QUIET = 3000; // ms between announcements while the webcam runs
+
+const page = Object.fromEntries(
+  [...document.querySelectorAll("[id]")].map((element) => [element.id, element]),
+);
+const context = page.picture.getContext("2d", { willReadFrequently: true });
+let models; // for the chosen backend
+let working = Promise.resolve(); // one thing is done at a time
+let stream; // of the webcam, while it runs
+let lastPhoto; // judged again when the backend changes
+
+function say(text) {
+  if (page.status.textContent !== text) page.status.textContent = text;
+}
+
+/** Do one thing after the other; a failure is told and does not stop the next. */
+function inTurn(task, trouble) {
+  page.stage.ariaBusy = "true";
+  const mine = working.then(task).catch((error) => say(`${trouble}: ${error.message}`));
+  working = mine;
+  return mine.then(() => {
+    if (working === mine) page.stage.ariaBusy = "false";
+  });
+}
+
+async function useBackend(name) {
+  say("Loading the networks …");
+  for (const control of [page.choose, page.webcam, page.example]) control.disabled = true;
+  models?.dispose();
+  models = undefined;
+  models = await load(name);
+  for (const control of [page.choose, page.webcam, page.example]) control.disabled = false;
+  say("Ready.");
+}
+
+/** Draw something onto the canvas as large as it is and give its pixels. */
+function pixelsOf(source, width, height) {
+  const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (width * height)));
+  page.picture.width = Math.floor(width * shrink);
+  page.picture.height = Math.floor(height * shrink);
+  context.fillStyle = "white"; // what shows through a transparent picture
+  context.fillRect(0, 0, page.picture.width, page.picture.height);
+  context.drawImage(source, 0, 0, page.picture.width, page.picture.height);
+  page.stage.hidden = false;
+  return context.getImageData(0, 0, page.picture.width, page.picture.height);
+}
+
+function show({ judged, faces }, { width, height }) {
+  faces = [...faces].sort((a, b) => a.x - b.x);
+  page.boxes.replaceChildren(
+    ...faces.map(({ x, y, w, h, label, probability }) => {
+      const box = document.createElement("div");
+      box.className = `box ${label}`;
+      box.classList.toggle("high", y < 0.08 * height);
+      box.classList.toggle("right", x > 0.7 * width);
+      const percent = (part, whole) => `${(100 * part) / whole}%`;
+      box.style.left = percent(x, width);
+      box.style.top = percent(y, height);
+      box.style.width = percent(w, width);
+      box.style.height = percent(h, height);
+      const tag = document.createElement("span");
+      tag.textContent = `${WORDS[label] ?? label} ${(100 * probability).toFixed(0)}%`;
+      box.append(tag);
+      return box;
+    }),
+  );
+  page.faces.replaceChildren(
+    ...faces.map(({ x, y, w, h, label, probability, probabilities }, k) => {
+      const item = document.createElement("li");
+      item.className = label;
+      const who = judged === "faces" ? `Face ${k + 1}` : "The whole picture";
+      item.textContent = `${who}: ${WORDS[label] ?? label}, ${(100 * probability).toFixed(1)}%`;
+      // For whoever reads the page by a program.
+      item.dataset.label = label;
+      item.dataset.box = JSON.stringify([x, y, w, h]);
+      item.dataset.probabilities = JSON.stringify(probabilities);
+      return item;
+    }),
+  );
+  const text = summary(judged, faces);
+  page.picture.setAttribute("aria-label", `Your picture. ${text}`);
+  return text;
+}
+
+function summary(judged, faces) {
+  if (judged === "no face") return "No face was found.";
+  const counts = new Map();
+  for (const { label } of faces) counts.set(label, (counts.get(label) ?? 0) + 1);
+  const parts = [...counts].map(([label, count]) => `${count} ${spoken(label)}`);
+  if (judged === "whole picture") return "The picture was judged whole, as one face.";
+  return `${faces.length} ${faces.length === 1 ? "face" : "faces"}: ${parts.join(", ")}.`;
+}
+
+/** A label's words without the sign before them. */
+function spoken(label) {
+  return (WORDS[label] ?? label).replace(/^\W+/, "");
+}
+
+async function judgePhoto(bitmap) {
+  lastPhoto = bitmap;
+  const image = pixelsOf(bitmap, bitmap.width, bitmap.height);
+  page.boxes.replaceChildren();
+  page.faces.replaceChildren();
+  say("Looking for faces …");
+  await new Promise((resolve) => setTimeout(resolve, 20)); // lets the browser draw first
+  const answer = await models.judge(image);
+  say(show(answer, image));
+  const { findTime, classifyTime } = answer;
+  page.speed.textContent =
+    `Finding faces took ${findTime.toFixed(0)} ms, judging them ${classifyTime.toFixed(0)} ms.`;
+}
+
+/** Judge a picture file; `source` is it or a promise of it. */
+async function takePhoto(source, name) {
+  await stopWebcam();
+  await inTurn(async () => {
+    const bitmap = await createImageBitmap(await source, {
+      colorSpaceConversion: "none",
+      imageOrientation: "from-image",
+    }).catch(() => {
+      throw new Error("it is not a picture that this browser can show");
+    });
+    await judgePhoto(bitmap);
+  }, `${name} cannot be judged`);
+}
+
+async function startWebcam() {
+  if (!navigator.mediaDevices) return say("This browser gives no page here access to a webcam.");
+  const video = document.createElement("video");
+  video.muted = video.playsInline = true;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({
+      video: { facingMode: "user", width: { ideal: 640 }, height: { ideal: 480 } },
+    });
+  } catch (error) {
+    return say(
+      error.name === "NotAllowedError"
+        ? "The webcam was not allowed. Allow it in the browser's settings for this page."
+        : `The webcam cannot be used: ${error.message}`,
+    );
+  }
+  page.webcam.textContent = "Stop the webcam";
+  page.webcam.setAttribute("aria-pressed", "true");
+  say("Starting the webcam …");
+  video.srcObject = stream;
+  await video.play();
+  await inTurn(() => watch(video, stream), "The webcam stopped");
+}
+
+/** Judge frame after frame until the webcam is stopped or goes away. */
+async function watch(video, from) {
+  let told = -QUIET;
+  let previous = performance.now();
+  let interval; // ms from frame to frame, smoothed
+  try {
+    while (stream === from && from.active) {
+      const image = pixelsOf(video, video.videoWidth, video.videoHeight);
+      const text = show(await models.judge(image, LIVE_PASSES), image);
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      const now = performance.now();
+      interval ??= now - previous;
+      interval += 0.1 * (now - previous - interval);
+      previous = now;
+      page.speed.textContent = `${(1000 / interval).toFixed(1)} frames a second`;
+      if (now - told > QUIET) {
+        say(text);
+        told = now;
+      }
+    }
+  } finally {
+    if (stream === from) release();
+  }
+}
+
+function release() {
+  for (const track of stream.getTracks()) track.stop();
+  stream = undefined;
+  page.webcam.textContent = "Use the webcam";
+  page.webcam.setAttribute("aria-pressed", "false");
+}
+
+async function stopWebcam() {
+  if (!stream) return;
+  release();
+  await working;
+  say("The webcam is off.");
+}
+
+function firstPicture(items) {
+  return [...items].find((file) => file.type.startsWith("image/")) ?? [...items][0];
+}
+
+page.choose.addEventListener("click", () => page.file.click());
+page.file.addEventListener("change", () => {
+  const [file] = page.file.files;
+  if (file) takePhoto(file, file.name);
+  page.file.value = ""; // so that the same file can be chosen again
+});
+page.webcam.addEventListener("click", () => (stream ? stopWebcam() : startWebcam()));
+page.example.addEventListener("click", () => {
+  takePhoto(fetch("./example.webp").then((response) => response.blob()), "The example");
+});
+page.backend.addEventListener("change", async () => {
+  const live = Boolean(stream);
+  await stopWebcam();
+  const name = page.backend.value;
+  await inTurn(() => useBackend(name), `${NAMES[name]} cannot be used; choose another`);
+  if (!models) return;
+  if (live) startWebcam();
+  else if (lastPhoto) inTurn(() => judgePhoto(lastPhoto), "The photo cannot be judged");
+});
+document.addEventListener("paste", (event) => {
+  const file = firstPicture(event.clipboardData.files);
+  if (file) takePhoto(file, "What you pasted");
+  else say("There is no picture on the clipboard.");
+});
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("dropping");
+});
+document.addEventListener("dragleave", () => document.body.classList.remove("dropping"));
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dropping");
+  const file = firstPicture(event.dataTransfer.files);
+  if (file) takePhoto(file, file.name);
+  else say("Drop a picture from your files.");
+});
+
+page.backend.replaceChildren(...backendsHere().map((name) => new Option(NAMES[name], name)));
+page.backend.disabled = false;
+await inTurn(() => useBackend(page.backend.value), "The networks cannot be loaded");
+if ("serviceWorker" in navigator) {
+  await navigator.serviceWorker.register("./sw.js");
+  await navigator.serviceWorker.ready;
+  page.offline.textContent = "It is now stored here and works without a network.";
+}
