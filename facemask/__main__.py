@@ -66,17 +66,9 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from facemask import classifier
-    from facemask.predict import draw, predict, save
+    from facemask import photos
 
-    answers, problems = predict(args.pictures, classifier.load(args.model))
-    for answer in answers:
-        print(f"{answer['file']}: {answer['label']} {answer['probability']:.3f}")
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    save(draw(answers), args.output)
-    print(args.output)
-    return 1 if problems else 0
+    return photos.run(args)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -107,6 +99,8 @@ def _run_folder(args: argparse.Namespace) -> Path:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 done in part, 2 refused."""
+    from facemask import photos
+
     parser = argparse.ArgumentParser(prog="facemask", description="Face-mask classifier.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
@@ -134,10 +128,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     command(_evaluate, "Measure the trained models and write report.json.")
     command(_export, "Export them and compare each export with Keras.")
-    sub = command(_predict, "Classify pictures and write an annotated one.")
-    sub.add_argument("pictures", nargs="+", type=Path, help="files or folders")
-    sub.add_argument("--model", type=Path, required=True, help="for example models/sample/compact")
-    sub.add_argument("--output", type=Path, default=Path("prediction.png"))
+    photos.add_arguments(command(_predict, "Find and judge the faces in pictures and videos."))
     command(_run, "Run notebooks 01 to 06 from the first to the last.", training=True)
 
     args = parser.parse_args(argv)

@@ -188,15 +188,17 @@ def _clean_outputs(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
             outputs.append(output)
     for output in outputs:
         if output.output_type == "stream":
-            output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
             # Warnings and what TensorFlow says of the machine it is on are of no use to a reader.
+            warning = r"[^\s\]]*site-packages\S+ \w*Warning: .*\n( .*\n)?"
+            output.text = re.sub(warning, "", output.text)
             output.text = re.sub(
                 r"^([IWEF]\d{4} |WARNING: All log messages|To enable the following|"
-                r"INFO: Created TensorFlow).*\n",
+                r"INFO: Created TensorFlow|INFO:tensorflow:).*\n",
                 "", output.text, flags=re.MULTILINE,
             )
-            output.text = re.sub(r"\S*site-packages\S+ \w*Warning: .*\n( .*\n)?", "", output.text)
+            output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
             output.text = output.text.replace(f"{ROOT}/", "")
+            output.text = re.sub(r"/\S+/\.cache/", "~/.cache/", output.text)
     return [o for o in outputs if o.output_type != "stream" or o.text.strip()]
 
 
