@@ -60,7 +60,7 @@ function pixelsOf(source, width, height) {
 function show({ judged, faces }, { width, height }) {
   faces = [...faces].sort((a, b) => a.x - b.x);
   page.boxes.replaceChildren(
-    ...faces.map(({ x, y, w, h, label, probability }) => {
+    ...faces.map(({ x, y, w, h, label, probability }, k) => {
       const box = document.createElement("div");
       box.className = `box ${label}`;
       box.classList.toggle("high", y < 0.08 * height);
@@ -71,7 +71,10 @@ function show({ judged, faces }, { width, height }) {
       box.style.width = percent(w, width);
       box.style.height = percent(h, height);
       const tag = document.createElement("span");
-      tag.textContent = `${WORDS[label] ?? label} ${(100 * probability).toFixed(0)}%`;
+      const words = document.createElement("b"); // left out where there is no room for it
+      words.textContent = spoken(label);
+      const sign = (WORDS[label] ?? "").split(" ")[0];
+      tag.append(`${k + 1} ${sign} `, words, ` ${(100 * probability).toFixed(0)}%`);
       box.append(tag);
       return box;
     }),
