@@ -32,12 +32,13 @@ def run_table(name: str) -> str:
         test = facts["splits"]["test"]
         low, high = test["interval"]
         rows.append([
-            model, f"{facts['parameters']:,}",
+            model, f"{facts['parameters']:,}", str(facts["epochs"]),
             *(percent(facts["splits"][split]["accuracy"]) for split in ("train", "validation")),
             f"**{percent(test['accuracy'])}** ({percent(low)} to {percent(high)})",
             f"{len(facts['mistakes'])} of {test['images']}",
         ])
-    header = ["model", "parameters", "train", "validation", "test (95% interval)", "test mistakes"]
+    header = ["model", "parameters", "epochs", "train", "validation", "test (95% interval)",
+              "test mistakes"]
     return table(header, rows)
 
 
