@@ -85,7 +85,7 @@ def _is_coarse(image: np.ndarray) -> bool:
     turn = np.arctan2(gy, gx) % (np.pi / 2)
     share, _ = np.histogram(turn, 30, (0, np.pi / 2), weights=np.hypot(gx, gy))
     peak = np.convolve(np.pad(share, 2, "wrap"), np.ones(5), "valid").max() / (share.sum() + 1)
-    return bool(peak > 0.44 and left < 0.67 * fine)
+    return bool(peak > 0.46 and left < 0.65 * fine)
 
 
 def _grid(face: FaceAxes, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +135,7 @@ def _segment(image: np.ndarray, face: FaceAxes) -> tuple[np.ndarray, np.ndarray]
     found = cv2.drawContours(np.zeros_like(found), [outline], -1, 1, -1)
     area = cv2.contourArea(outline)
     solid = area / max(cv2.contourArea(cv2.convexHull(outline)), 1)
-    if solid < 0.93 or found[seed].mean() < 0.97:
+    if solid < 0.9 or found[seed].mean() < 0.97:
         return None
     mask_lab, bare_lab = lab[seed], lab[bare]
     apart = np.linalg.norm(np.median(mask_lab, axis=0) - np.median(bare_lab, axis=0))
@@ -175,7 +175,7 @@ def cut_mask(image: np.ndarray, shape: FaceShape | None = None) -> Cut | None:
     scale = WORK_SIDE / max(image.shape[:2])
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     face = FaceAxes(move_shape(shape, scale, (0.5 * scale - 0.5,) * 2), small.shape[:2])
-    if max(_halves(face)) > 2 * min(_halves(face)):  # from the side
+    if max(_halves(face)) > 2.6 * min(_halves(face)):  # from the side
         return None
     part = _segment(small, face)
     if part is None:
@@ -238,7 +238,7 @@ def _worn_right(face, top_level, bottom_level, top, bottom, reach) -> bool:
     middle = COLUMNS // 2
     if not 0.05 < top_level[middle] < 0.95 or not 1.72 < bottom_level[middle] < 2.32:
         return False
-    if reach.min() < 0.62 or reach.max() > 1.22 or reach.max() > 1.5 * reach.min():
+    if reach.min() < 0.58 or reach.max() > 1.3 or reach.max() > 1.7 * reach.min():
         return False
     tall = bottom - top
     # Symmetric about the nose, without steps along its edges, tallest near the middle.
