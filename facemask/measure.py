@@ -164,11 +164,13 @@ def _answers(model: classifier.Classifier, images: list[np.ndarray]) -> np.ndarr
 def measure(archives: str | Path, models: list[Path], data_dir: str | Path = "data") -> dict:
     """Every figure of every model; the first model is the released one."""
     sets = test_sets(archives, data_dir)
+    # A two-class model has nothing to say of a set with one class only, which it does not know.
     report: dict = {"sets": {name: len(pictures) for name, pictures in sets.items()}, "models": {}}
     for path in models:
         model = classifier.load(path)
         report["models"]["/".join(path.parts[-2:])] = {
             name: score(model, pictures) for name, pictures in sets.items()
+            if set(pictures.values()) & set(model.labels)
         }
     released = classifier.load(models[0])
     report["behaviour"] = behaviour(released, sets["12k Test, published"])

@@ -16,6 +16,7 @@ from facemask.models import MODELS
 from facemask.prepare import load_split
 
 PATIENCE = 8  # epochs without a better validation loss before training stops
+LEAST_STEPS = 32  # of an epoch: it goes over a small set more than once
 
 
 def class_weights(labels: list[str], counts: dict[str, int]) -> dict[int, float]:
@@ -89,7 +90,7 @@ def train(
     keras.utils.set_random_seed(seed)
     model = MODELS[model_name](facts["settings"]["image_size"], len(facts["labels"]))
     data = load_split(split, "train", batch_size, shuffle=True, seed=seed)
-    steps = len(data)
+    steps = max(len(data), LEAST_STEPS)
     model.compile(
         optimizer=keras.optimizers.Adam(
             learning_rate=keras.optimizers.schedules.CosineDecay(2e-3, epochs * steps)
