@@ -113,7 +113,7 @@ def test_colab_setup_brings_the_project_in_and_keeps_results(tmp_path, monkeypat
     lines = []
     for line in notebooks.SETUP.splitlines():
         indent = line[: len(line) - len(line.lstrip())]
-        if line.strip()[0] in "!%":
+        if line.strip().startswith(("!", "%")):
             line = f"{indent}shell({line.strip()!r})"
         line = line.replace("DRIVE = False", "DRIVE = True")
         lines.append(line.replace("/content", str(tmp_path)))
