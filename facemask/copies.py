@@ -34,6 +34,7 @@ from facemask.files import FacemaskError, find_images, read_image, write_whole
 from facemask.similar import (
     SMALL,
     WORKERS,
+    beyond_groups,
     build_lookup,
     candidates,
     first_of_each,
@@ -134,7 +135,8 @@ def find_copies(a: Descriptors, b: Descriptors | None = None, progress: bool = T
 
     Finds re-encoded, resized, mirrored, cropped, brightened and darkened copies and rotations up to
     about 30 degrees, in any mixture. For each picture at most its 10 likeliest candidates are
-    compared, so of a large family not every pair is listed, but enough to join it.
+    compared, and for a group of more than 10 also those outside of the group, so of a large
+    family not every pair is listed, but enough to join it.
 
     Returns:
         Pairs sorted by `i`, then `j`. Within one set each pair is listed once, with i < j; across
@@ -144,17 +146,19 @@ def find_copies(a: Descriptors, b: Descriptors | None = None, progress: bool = T
     if not len(a.paths) or not len(other.paths):
         none = np.empty(0, np.int64)
         return Pairs(none, none, none.astype(np.float32), none.astype(np.float32))
-    i, j, version = candidates(a.thumbs, build_lookup(other.thumbs), b is None, progress)
+    lookup = build_lookup(other.thumbs)
+    i, j, version = candidates(a.thumbs, lookup, b is None, progress)
     scores = compare_pairs(a.thumbs, other.thumbs, i, j, version, progress)
     same_i, same_j = _identical(a.thumbs, None if b is None else b.thumbs)
     i, j = np.concatenate([same_i, i]), np.concatenate([same_j, j])
     scores = np.concatenate([np.tile(np.float32([1, 0]), (len(same_i), 1)), scores])
-    if b is None:
-        i, j = np.minimum(i, j), np.maximum(i, j)
-    order = np.lexsort((-scores[:, 0], j, i))
-    order = order[scores[order, 0] >= COPY]
-    order = order[first_of_each(i[order], j[order])]
-    return Pairs(i[order], j[order], scores[order, 0], scores[order, 1])
+    pairs = _sorted_pairs(i, j, scores, b is None)
+    if b is not None:
+        return pairs
+    more_i, more_j, version = beyond_groups(a.thumbs, lookup, groups(a, pairs))
+    more = compare_pairs(a.thumbs, a.thumbs, more_i, more_j, version, progress)
+    i, j = np.concatenate([i, more_i]), np.concatenate([j, more_j])
+    return _sorted_pairs(i, j, np.concatenate([scores, more]), True)
 
 
 def groups(descriptors: Descriptors, pairs: Pairs) -> np.ndarray:
@@ -238,6 +242,16 @@ def copies_report(
         "group_sizes": {str(s): int(c) for s, c in zip(sizes, numbers, strict=True)},
         "groups": sorted((m for m in members.values() if len(m) > 1), key=len, reverse=True),
     }
+
+
+def _sorted_pairs(i: np.ndarray, j: np.ndarray, scores: np.ndarray, within: bool) -> Pairs:
+    """Of candidates, those that are copies, each pair once with its best score."""
+    if within:
+        i, j = np.minimum(i, j), np.maximum(i, j)
+    order = np.lexsort((-scores[:, 0], j, i))
+    order = order[scores[order, 0] >= COPY]
+    order = order[first_of_each(i[order], j[order])]
+    return Pairs(i[order], j[order], scores[order, 0], scores[order, 1])
 
 
 def compare_pairs(

@@ -12,6 +12,7 @@ from tqdm import tqdm
 SMALL, CELLS, BINS = 32, 4, 8  # pixels a side, cells a side, orientations
 SCALES, TURNS = (0.8, 1.0, 1.2), (-24, -12, 0, 12, 24)  # versions looked up; degrees
 NEIGHBOURS = 10  # candidates kept for a picture
+SPEAKERS = 12  # pictures of a large group looked up again, outside of it
 SIMILAR = 0.5  # cosine of whitened histograms above which a picture is a candidate
 FLAT_UP_TO = 50_000  # pictures searched exactly; above, an inverted file is faster
 CHUNK = 512  # pictures looked up at a time: bounds the memory, and small arrays stay in the cache
@@ -61,13 +62,10 @@ def candidates(
     """
     found = []
     for s in tqdm(list(_chunks(len(a))), desc="Looking up", disable=not progress):
-        rows = lookup.whiten(np.concatenate(list(_versions_of(_shrink(a[s])))))
-        near, j = lookup.index.search(rows, min(NEIGHBOURS + within, lookup.index.ntotal))
-        version, i = np.divmod(np.arange(len(rows)), s.stop - s.start)
-        version, i = (np.broadcast_to(x[:, None], j.shape) for x in (version, i + s.start))
-        # Where its lists hold too few pictures, faiss answers -1.
-        keep = (near > SIMILAR) & (j >= 0) & ~(within & (i == j))
-        found.append(_best(i[keep], j[keep], near[keep], version[keep]))
+        i, j, near, version = _search(a[s], lookup, NEIGHBOURS + within)
+        i += s.start
+        other = ~(within & (i == j))
+        found.append(_best(i[other], j[other], near[other], version[other]))
     i, j, near, version = map(np.concatenate, zip(*found, strict=True))
     if within:  # either of two pictures may have found the other: keep the nearer version
         low, high = np.minimum(i, j), np.maximum(i, j)
@@ -75,6 +73,35 @@ def candidates(
         order = order[first_of_each(low[order], high[order])]
         i, j, version = i[order], j[order], version[order]
     return i, j, version
+
+
+def beyond_groups(
+    thumbs: np.ndarray, lookup: Lookup, group: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Look up pictures of large groups again, this time outside of their own group.
+
+    The nearest neighbours of a picture of a large family are all of that family; whoever else is
+    a copy, such as another part of the family, is not among them. A few pictures speak for each.
+
+    Args:
+        thumbs: uint8 (N, 48, 48), the pictures that `lookup` was made from.
+        group: int (N,), the groups found so far.
+
+    Returns:
+        Like `candidates`.
+    """
+    found = []
+    order = np.argsort(group, kind="stable")
+    for members in np.split(order, np.cumsum(np.bincount(group))[:-1]):
+        if len(members) <= NEIGHBOURS:
+            continue
+        some = members[:: -(-len(members) // SPEAKERS)]
+        i, j, near, version = _search(thumbs[some], lookup, min(NEIGHBOURS + len(members), 1000))
+        other = group[j] != group[members[0]]
+        i, j, _, version = _best(i[other], j[other], near[other], version[other])
+        found.append((some[i], j, version))
+    none = np.empty(0, np.int64)
+    return tuple(map(np.concatenate, zip((none,) * 3, *found, strict=True)))
 
 
 def versions() -> list[np.ndarray]:
@@ -172,6 +199,15 @@ def _versions_of(small: np.ndarray) -> Iterator[np.ndarray]:
         histograms = list(pool.map(look, plain))
     yield from histograms
     yield from map(_mirror, histograms)
+
+
+def _search(thumbs: np.ndarray, lookup: Lookup, k: int) -> tuple[np.ndarray, ...]:
+    """Look up all versions of some pictures: i, j, similarity and version of what is similar."""
+    rows = lookup.whiten(np.concatenate(list(_versions_of(_shrink(thumbs)))))
+    near, j = lookup.index.search(rows, min(k, lookup.index.ntotal))
+    row, column = np.nonzero((near > SIMILAR) & (j >= 0))  # faiss answers -1 if it found too few
+    version, i = np.divmod(row, len(thumbs))
+    return i, j[row, column], near[row, column], version
 
 
 def _best(

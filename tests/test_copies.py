@@ -102,6 +102,18 @@ def test_many_equal_pictures_all_join(pictures):
     assert len(set(group.tolist())) == 11
 
 
+def test_parts_of_a_family_join_though_each_crowds_the_other_out(pictures):
+    # Two clusters of one picture: each member has more than ten nearer neighbours of its own part.
+    rng = np.random.default_rng(6)
+    apart = CHANGES["turned by 20 degrees"](pictures[0], rng)
+    parts = [np.clip(p + rng.normal(0, 4, p.shape), 0, 255).astype(np.uint8)
+             for p in [pictures[0]] * 25 + [apart] * 25]
+    images = described(parts + pictures[10:20])
+    group = copies.groups(images, copies.find_copies(images, progress=False))
+    assert len(set(group[:50].tolist())) == 1
+    assert len(set(group.tolist())) == 11
+
+
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_hardly_any_pictures(n, pictures):
     few = copies.Descriptors([Path()] * n, described(pictures).thumbs[:n])
