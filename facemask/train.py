@@ -16,7 +16,7 @@ from facemask.models import MODELS
 from facemask.prepare import load_split
 
 PATIENCE = 8  # epochs without a better validation loss before training stops
-LEAST_STEPS = 32  # of an epoch: it goes over a small set more than once
+LEAST_STEPS = 24  # of an epoch: it goes over a small set more than once
 
 
 def class_weights(labels: list[str], counts: dict[str, int]) -> dict[int, float]:
