@@ -43,8 +43,14 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    from facemask.elsewhere import evaluate_folder, summary
     from facemask.evaluate import evaluate
 
+    if args.model or args.data:
+        if not (args.model and args.data):
+            raise FacemaskError("--model and --data go together; give both")
+        print(summary(evaluate_folder(args.model, args.data, args.training, args.json)))
+        return 0
     report = evaluate(_split_folder(args), _run_folder(args))
     for name, model in report["models"].items():
         for split, figures in model["splits"].items():
@@ -126,7 +132,11 @@ def main(argv: list[str] | None = None) -> int:
     command(_train, "Train the baseline and the compact CNN.", training=True).add_argument(
         "--models", nargs="+", default=["baseline", "compact"], choices=["baseline", "compact"]
     )
-    command(_evaluate, "Measure the trained models and write report.json.")
+    sub = command(_evaluate, "Measure a run's models, or with --model and --data one elsewhere.")
+    sub.add_argument("--model", type=Path, help="a .keras, SavedModel or .tflite model")
+    sub.add_argument("--data", type=Path, help="pictures to measure it on, a folder per class")
+    sub.add_argument("--training", type=Path, help="split folder whose copies are left out")
+    sub.add_argument("--json", type=Path, help="write all figures there")
     command(_export, "Export them and compare each export with Keras.")
     photos.add_arguments(command(_predict, "Find and judge the faces in pictures and videos."))
     command(_run, "Run notebooks 01 to 06 from the first to the last.", training=True)
