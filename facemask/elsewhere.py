@@ -1,6 +1,5 @@
 """Measure a model on a labelled folder from elsewhere: other cameras, other people."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from facemask import CLASSES, classifier
 from facemask.copies import leave_out_copies
 from facemask.evaluate import accuracy_with_interval
 from facemask.files import FacemaskError, write_json
-from facemask.prepare import find_labelled, read_images
+from facemask.prepare import find_labelled, read_images, read_sources
 
 BLOCK = 256  # pictures held at once
 
@@ -102,22 +101,6 @@ def evaluate_folder(
     if json_path is not None:
         write_json(json_path, report)
     return report
-
-
-def read_sources(split_folder: str | Path) -> dict[str, str]:
-    """Where each picture of a split folder came from: prepared file -> the publisher's file.
-
-    Raises:
-        FacemaskError: the folder was not written by `prepare`.
-    """
-    try:
-        with open(Path(split_folder) / "files.csv", newline="", encoding="utf-8") as file:
-            return {row["file"]: row["source"] for row in csv.DictReader(file)}
-    except (OSError, KeyError, UnicodeDecodeError) as error:
-        raise FacemaskError(
-            f"{split_folder} has no readable files.csv, so it is not a split folder; give one "
-            "that the prepare step wrote, such as data/split/face-mask-12k"
-        ) from error
 
 
 def training_pictures(split_folder: str | Path) -> list[Path]:

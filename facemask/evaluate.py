@@ -1,6 +1,5 @@
 """Measure a model on train, validation and test, and say whether it overfits."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, r
 
 from facemask import classifier
 from facemask.files import FacemaskError, read_json, write_json, write_whole
-from facemask.prepare import SPLITS, load_split
+from facemask.prepare import SPLITS, load_split, read_sources
 from facemask.train import read_history
 
 BINS = 10  # of the calibration curve
@@ -130,8 +129,7 @@ def evaluate(split_folder: str | Path, run: str | Path) -> dict:
     """
     split_folder, run = Path(split_folder), Path(run)
     facts = read_json(split_folder / "prepare.json")
-    with open(split_folder / "files.csv", newline="", encoding="utf-8") as file:
-        sources = {row["file"]: row["source"] for row in csv.DictReader(file)}
+    sources = read_sources(split_folder)
     models = sorted(path.parent for path in run.glob("*/model.keras"))
     if not models:
         raise FacemaskError(f"{run} holds no trained model; run the train step first")

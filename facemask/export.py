@@ -54,7 +54,7 @@ def compare(exports: Path, reference: np.ndarray, images: np.ndarray) -> dict[st
         Per form: images, largest and mean difference in probability, changed answers, bytes.
 
     Raises:
-        FacemaskError: a form differs by more than MOST_DIFFERENCE or changes an answer.
+        FacemaskError: a form differs by more than MOST_DIFFERENCE.
     """
     report = {}
     for form in ("saved_model", "model.tflite", "tfjs"):
@@ -89,7 +89,7 @@ def export(split_folder: str | Path, model_folder: str | Path) -> dict:
         model_folder: models/<run>/<model>, which holds model.keras and receives the exports.
 
     Returns:
-        The comparison, also written to <model_folder>/exports.json.
+        The comparison, also written to <model_folder>/exports/exports.json.
 
     Raises:
         FacemaskError: there is no model, an export fails, or it does not equal Keras.

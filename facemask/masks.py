@@ -18,7 +18,8 @@ __all__ = [
     "OCCLUDERS", "WORN", "FaceShape", "add_neck", "draw_mask", "draw_occluder", "move_shape",
 ]  # fmt: skip
 
-WORN = ("right", "nose_out", "chin_hang", "chin_out")
+WORN_WRONG = ("nose_out", "chin_hang", "chin_out")
+WORN = ("right", *WORN_WRONG)
 
 # A gaiter or a bandana pulled down is a scarf, and none leaves the chin free.
 _HALF_WORN = tuple(kind for kind in KINDS if kind != "gaiter")

@@ -17,7 +17,7 @@ from facemask import CLASSES, classifier, copies, masks
 from facemask.evaluate import accuracy_with_interval
 from facemask.files import read_image, write_json
 from facemask.landmarks import face_shape
-from facemask.prepare import find_labelled, read_images, resize
+from facemask.prepare import find_labelled, read_all, resize
 from facemask.release import fetch, scene_faces, split_3class
 
 Labelled = dict[Path, str]
@@ -52,7 +52,7 @@ def score(model: classifier.Classifier, pictures: Labelled) -> dict:
     """Accuracy and macro recall on one set, with 95% intervals, and every wrong answer."""
     labels = [label for label in model.labels if label in set(pictures.values())]
     columns = [model.labels.index(label) for label in labels]
-    images = np.stack(list(read_images(list(pictures), model.image_size)))
+    images = read_all(list(pictures), model.image_size)
     probabilities = model.predict(images)[:, columns]
     truth = np.array([labels.index(v) if v in labels else -1 for v in pictures.values()])
     answers = probabilities.argmax(axis=1)

@@ -147,6 +147,20 @@ def read_images(
                 yield result
 
 
+def read_all(paths: list[Path], size: int, progress: str = "") -> np.ndarray:
+    """Read pictures that must all be readable: uint8 RGB (N, size, size, 3).
+
+    Raises:
+        FacemaskError: one of them cannot be read.
+    """
+    images = []
+    for image in read_images(paths, size, progress):
+        if isinstance(image, FacemaskError):
+            raise image
+        images.append(image)
+    return np.stack(images)
+
+
 def prepare(
     source: str | Path,
     name: str,
@@ -273,6 +287,22 @@ def _count(folder: Path, labels: set[str]) -> dict[str, dict[str, int]]:
                     "class is the least that can be split)"
                 )
     return counts
+
+
+def read_sources(split_folder: str | Path) -> dict[str, str]:
+    """Where each picture of a split folder came from: prepared file -> the publisher's file.
+
+    Raises:
+        FacemaskError: the folder was not written by `prepare`.
+    """
+    try:
+        with open(Path(split_folder) / "files.csv", newline="", encoding="utf-8") as file:
+            return {row["file"]: row["source"] for row in csv.DictReader(file)}
+    except (OSError, KeyError, UnicodeDecodeError) as error:
+        raise FacemaskError(
+            f"{split_folder} has no readable files.csv, so it is not a split folder; give one "
+            "that the prepare step wrote, such as data/split/face-mask-12k"
+        ) from error
 
 
 def load_split(

@@ -26,7 +26,7 @@ from facemask.faces import crops
 from facemask.files import read_image, write_json, write_whole
 from facemask.landmarks import shapes_of
 from facemask.models import compact
-from facemask.prepare import find_labelled, read_images, resize
+from facemask.prepare import find_labelled, read_all, resize
 
 ARCHIVES = {
     "12k": "face-mask-12k-images-dataset.zip",
@@ -56,7 +56,6 @@ KINDS = {
     "moved chin_hang": ("incorrect_mask", 0.02),
     "moved chin_out": ("incorrect_mask", 0.01),
 }
-WORN_WRONG = ("nose_out", "chin_hang", "chin_out")
 OCCLUDERS = ("hand", "hand", "hand", "microphone", "cup", "phone", "beard", "sunglasses",
              "scarf_neck")
 
@@ -159,7 +158,7 @@ def dressed(
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         shape = masks.move_shape(shapes[path], scale, (scale / 2 - 0.5,) * 2)
         wanted = ["drawn right", "moved right"]
-        wanted += [f"{how} {rng.choice(WORN_WRONG, p=[0.5, 0.3, 0.2])}" for how in
+        wanted += [f"{how} {rng.choice(masks.WORN_WRONG, p=[0.5, 0.3, 0.2])}" for how in
                    ("drawn", "moved")]
         wanted.append(rng.choice(["drawn nose_out", "bare with an occluder", "bare with a neck"],
                                  p=[0.2, 0.5, 0.3]))
@@ -202,9 +201,8 @@ def collect(archives: str | Path, data_dir: str | Path = "data", seed: int = 0) 
     by_kind, left_out = training_paths(fetch(archives, data_dir), folder)
     pictures, kinds = [], []
     for kind, paths in by_kind.items():
-        for image in read_images(paths, IMAGE_SIZE, kind):
-            pictures.append(image)
-            kinds.append(kind)
+        pictures += list(read_all(paths, IMAGE_SIZE, kind))
+        kinds += [kind] * len(paths)
     for kind, image in dressed(by_kind["12k bare"], by_kind["12k masked"], folder, seed):
         pictures.append(image)
         kinds.append(kind)
@@ -263,7 +261,7 @@ def validation(
     """12k Validation: uint8 RGB (800, 96, 96, 3) and one-hot classes (800, 3)."""
     raw = download(str(Path(archives) / ARCHIVES["12k"]), data_dir)
     found = {p: label for p, (split, label) in find_labelled(raw).items() if split == "validation"}
-    images = np.stack(list(read_images(list(found), IMAGE_SIZE)))
+    images = read_all(list(found), IMAGE_SIZE)
     return images, np.eye(len(CLASSES))[[CLASSES.index(label) for label in found.values()]]
 
 

@@ -11,13 +11,12 @@ from tqdm import tqdm
 
 from facemask import CLASSES
 from facemask.files import FacemaskError, write_whole
-from facemask.masks import draw_mask, draw_occluder
+from facemask.masks import WORN_WRONG, draw_mask, draw_occluder
 from facemask.portrait import any_colour, draw_person, face_shape, shrunk
 from facemask.shapes import FaceShape
 
 Rng = np.random.Generator
 
-WORN_WRONG = ("nose_out", "chin_hang", "chin_out")
 # Drawn over some faces of every class, and no mask: what a classifier must not be misled by.
 BESIDE_A_MASK = ("sunglasses", "phone")
 OVER_A_BARE_FACE = ("hand", "scarf_neck", "microphone", "cup", "beard", "sunglasses", "phone")

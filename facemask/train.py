@@ -16,7 +16,8 @@ from facemask.models import MODELS
 from facemask.prepare import load_split
 
 PATIENCE = 8  # epochs without a better validation loss before training stops
-LEAST_STEPS = 24  # of an epoch: it goes over a small set more than once
+# Epochs before that counts: in a small set's short ones batch normalisation has yet to settle.
+WARM_UP = 10
 
 
 def class_weights(labels: list[str], counts: dict[str, int]) -> dict[int, float]:
@@ -90,7 +91,7 @@ def train(
     keras.utils.set_random_seed(seed)
     model = MODELS[model_name](facts["settings"]["image_size"], len(facts["labels"]))
     data = load_split(split, "train", batch_size, shuffle=True, seed=seed)
-    steps = max(len(data), LEAST_STEPS)
+    steps = len(data)
     model.compile(
         optimizer=keras.optimizers.Adam(
             learning_rate=keras.optimizers.schedules.CosineDecay(2e-3, epochs * steps)
@@ -118,7 +119,9 @@ def train(
                 # After a cut, what was best before it still has to be beaten.
                 initial_value_threshold=min(losses, default=None),
             ),
-            keras.callbacks.EarlyStopping(monitor="val_loss", patience=PATIENCE),
+            keras.callbacks.EarlyStopping(
+                monitor="val_loss", patience=PATIENCE, start_from_epoch=WARM_UP
+            ),
             keras.callbacks.BackupAndRestore(folder / "backup", double_checkpoint=True),
         ],
     )
