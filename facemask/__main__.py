@@ -21,12 +21,16 @@ def _prepare(args: argparse.Namespace) -> int:
     from facemask.files import read_json
     from facemask.prepare import prepare
 
-    folder = prepare(*_source(args), args.data_dir, args.image_size, args.seed)
+    folder = prepare(*_source(args), **_preparation(args))
     facts = read_json(folder / "prepare.json")
     for split, counts in facts["counts"].items():
         print(f"{split:10}", "  ".join(f"{label} {n}" for label, n in counts.items()))
     for file, reason in facts["unreadable"]:
         print(f"unreadable: {file}: {reason}", file=sys.stderr)
+    for file in facts.get("exclude_unknown", ()):
+        print(f"excluded, but there is no such picture: {file}", file=sys.stderr)
+    if facts.get("excluded"):
+        print(f"{len(facts['excluded'])} pictures excluded")
     print(folder)
     return 0
 
@@ -35,7 +39,7 @@ def _train(args: argparse.Namespace) -> int:
     from facemask.prepare import prepare
     from facemask.train import train
 
-    split = prepare(*_source(args), args.data_dir, args.image_size, args.seed)
+    split = prepare(*_source(args), **_preparation(args))
     for name in args.models:
         train(split, _run_folder(args), name, args.epochs, args.batch_size, args.seed)
         print(_run_folder(args) / name)
@@ -80,27 +84,40 @@ def _predict(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     from facemask.notebooks import run
 
-    run(args.dataset, **{name: getattr(args, name) for name in ("image_size", "epochs",
-                                                               "batch_size", "seed")})
+    settings = {name: getattr(args, name) for name in ("image_size", "epochs", "batch_size",
+                                                       "seed")}
+    if args.exclude:
+        settings["exclude"] = args.exclude.resolve()
+    run(args.dataset, **settings)
     return 0
 
 
 def _source(args: argparse.Namespace) -> tuple[Path, str]:
-    from facemask.download import dataset_name, download
+    from facemask.download import download
 
-    return download(args.dataset, args.data_dir), dataset_name(args.dataset)
+    return download(args.dataset, args.data_dir), _name(args)
+
+
+def _name(args: argparse.Namespace) -> str:
+    """The run's name; a simple split stands beside the usual one, not in its place."""
+    from facemask.download import dataset_name
+
+    return dataset_name(args.dataset) + ("-simple" if args.simple_split else "")
+
+
+def _preparation(args: argparse.Namespace) -> dict:
+    return {
+        "data_dir": args.data_dir, "image_size": args.image_size, "seed": args.seed,
+        "grouped": not args.simple_split, "exclude": args.exclude,
+    }
 
 
 def _split_folder(args: argparse.Namespace) -> Path:
-    from facemask.download import dataset_name
-
-    return args.data_dir / "split" / dataset_name(args.dataset)
+    return args.data_dir / "split" / _name(args)
 
 
 def _run_folder(args: argparse.Namespace) -> Path:
-    from facemask.download import dataset_name
-
-    return args.models_dir / dataset_name(args.dataset)
+    return args.models_dir / _name(args)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -120,11 +137,20 @@ def main(argv: list[str] | None = None) -> int:
             )
             sub.add_argument("--data-dir", type=Path, default=Path("data"))
             sub.add_argument("--models-dir", type=Path, default=Path("models"))
+        if function not in (_download, _predict, _run):
+            sub.add_argument(
+                "--simple-split", action="store_true",
+                help="split picture by picture, copies or not; folders are named ...-simple",
+            )
         if training:
             sub.add_argument("--image-size", type=int, default=96, help="pixels")
             sub.add_argument("--seed", type=int, default=0)
             sub.add_argument("--epochs", type=int, default=30)
             sub.add_argument("--batch-size", type=int, default=32)
+            sub.add_argument(
+                "--exclude", type=Path,
+                help="file that names pictures to leave out, here and in every later step",
+            )
         return sub
 
     command(_download, "Fetch a data set and unpack it below data/raw.")

@@ -66,7 +66,8 @@ def group_callable(
     full = np.zeros((len(target), counts.shape[1]))
     dealt = np.zeros(len(target), np.int64)
     for g in np.argsort(-size * rng.uniform(0.5, 1, len(size))):
-        side = np.argmin((full + counts[g]) @ counts[g] / target)
+        need = (full + counts[g]) @ counts[g]
+        side = np.argmin(np.where(target, need / np.maximum(target, 1), np.inf))
         full[side] += counts[g]
         part[g] = borders[side] + dealt[side] % target[side]
         dealt[side] += 1

@@ -8,7 +8,7 @@ as PNG, so that training reads it fast and without loss, however the publisher h
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import splitfolders
 import tensorflow as tf
 from tqdm import tqdm
 
-from facemask import CLASSES
+from facemask import CLASSES, copies
 from facemask.files import (
     FacemaskError,
     find_images,
@@ -28,6 +28,7 @@ from facemask.files import (
     write_json,
     write_whole,
 )
+from facemask.grouping import group_callable
 
 # Folder names, in lower case without spaces, dots, dashes and underscores, and what they mean.
 # Extend these tables if your data set uses other words.
@@ -168,12 +169,13 @@ def prepare(
     image_size: int = 96,
     seed: int = 0,
     ratio: tuple[float, float, float] = (0.7, 0.15, 0.15),
-    group: Callable | None = None,
+    grouped: bool = True,
+    exclude: str | Path | None = None,
 ) -> Path:
     """Write the pictures of `source`, split and brought to one size, to data/split/<name>.
 
     The publisher's own splits are kept where there are some, and a missing one is taken from
-    train; otherwise `split-folders` makes them, class by class, in the given ratio.
+    train; otherwise `split-folders` makes them in the given ratio, the same for every class.
     Runs once: a folder made from the same pictures with the same settings is used again.
 
     Args:
@@ -181,29 +183,46 @@ def prepare(
         name: of the folder to write.
         image_size: side in pixels.
         ratio: shares of train, validation and test, which sum to 1.
-        group: passed on to `split-folders`: keeps pictures that belong together in one split.
+        grouped: keep pictures that are copies of one another in one split, where a split is made
+            here. False: the simple split, picture by picture, for comparison.
+        exclude: file that names pictures to leave out, see `read_exclusions`. None: those that
+            this folder was last prepared without, so that every later step leaves them out as
+            well; an empty file lifts them.
 
     Returns:
-        The split folder.
+        The split folder. Its prepare.json lists `unreadable`, `excluded` and `exclude_unknown`,
+        the lines of the exclusion file that name no picture.
 
     Raises:
-        FacemaskError: see `find_labelled`; or a class is left without pictures in a split.
+        FacemaskError: see `find_labelled` and `read_exclusions`; or a class is left without
+            pictures in a split.
     """
     source, folder = Path(source), Path(data_dir) / "split" / name
     labelled = find_labelled(source)
     listing = "\n".join(f"{p.relative_to(source)} {p.stat().st_size}" for p in labelled)
+    published = {split for split, _ in labelled.values()} >= set(SPLITS)
     settings = {
         "pictures": hashlib.sha256(listing.encode()).hexdigest(),
         "image_size": image_size,
         "seed": seed,
         "ratio": list(ratio),
-        "grouped": group is not None,
+        "grouped": grouped and not published,
     }
     done = folder / "prepare.json"
-    if done.is_file() and read_json(done)["settings"] == settings:
+    before = read_json(done) if done.is_file() else {"settings": {}}
+    if exclude is not None:
+        named = read_exclusions(exclude)
+    elif before["settings"].get("pictures") == settings["pictures"]:
+        named = {*before.get("excluded", ()), *before.get("exclude_unknown", ())}
+    else:
+        named = set()
+    if named:  # only then: what was trained before there were exclusions stays valid
+        settings["exclude"] = hashlib.sha256("\n".join(sorted(named)).encode()).hexdigest()
+    if before["settings"] == settings:
         return folder
 
-    paths = list(labelled)
+    excluded = [p for p in labelled if p.relative_to(source).as_posix() in named]
+    paths = [p for p in labelled if p not in set(excluded)]
     sources, unreadable = {}, []
     with write_whole(folder) as partial:
         for path, image in zip(paths, read_images(paths, image_size, f"Preparing {name}")):
@@ -216,13 +235,14 @@ def prepare(
             if not cv2.imwrite(str(target), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
                 raise OSError(f"cannot write {target.name}")
             sources[target.stem] = str(path.relative_to(source))
-        published = _complete_splits(partial, seed, ratio, group)
+        published = _complete_splits(partial, seed, ratio, grouped)
         counts = _count(partial, {label for _, label in labelled.values()})
         with open(partial / "files.csv", "w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
             rows.writerow(["file", "source"])
             for png in sorted(partial.rglob("*.png")):
                 rows.writerow([png.relative_to(partial).as_posix(), sources[png.stem]])
+        names = {p.relative_to(source).as_posix() for p in excluded}
         write_json(
             partial / "prepare.json",
             {
@@ -232,13 +252,15 @@ def prepare(
                 "labels": [c for c in CLASSES if any(c in n for n in counts.values())],
                 "counts": counts,
                 "unreadable": unreadable,
+                "excluded": sorted(names),
+                "exclude_unknown": sorted(named - names),
             },
         )
     return folder
 
 
 def _complete_splits(
-    folder: Path, seed: int, ratio: tuple[float, float, float], group: Callable | None
+    folder: Path, seed: int, ratio: tuple[float, float, float], grouped: bool
 ) -> bool:
     """Make the splits that are missing; True if the publisher had made some."""
     unsplit = folder / "unsplit"
@@ -257,8 +279,17 @@ def _complete_splits(
         (folder / "train").rename(unsplit)
         share = [r if s in missing else 0 for s, r in zip(SPLITS, ratio)]
         ratio = (1 - sum(share), share[1], share[2])
+    group = None
+    if grouped:
+        paths = find_images(unsplit)
+        described = copies.describe(paths)
+        group_ids = copies.groups(described, copies.find_copies(described))
+        group = group_callable(paths, group_ids, ratio, seed)
     made = folder / "made"
-    splitfolders.ratio(unsplit, made, seed=seed, ratio=ratio, group=group, move=True)
+    # `group` has dealt the groups out already, and shuffling them would undo that.
+    splitfolders.ratio(
+        unsplit, made, seed=seed, ratio=ratio, group=group, shuffle=group is None, move=True
+    )
     for split, made_name in zip(SPLITS, ("train", "val", "test")):
         if split == "train" or split in missing:
             (made / made_name).rename(folder / split)
@@ -284,7 +315,7 @@ def _count(folder: Path, labels: set[str]) -> dict[str, dict[str, int]]:
             if not counts[split].get(label):
                 raise FacemaskError(
                     f"the {split} split has no readable picture of {label}; add some (ten per "
-                    "class is the least that can be split)"
+                    "class is the least that can be split, and copies of one picture stay together)"
                 )
     return counts
 
@@ -303,6 +334,30 @@ def read_sources(split_folder: str | Path) -> dict[str, str]:
             f"{split_folder} has no readable files.csv, so it is not a split folder; give one "
             "that the prepare step wrote, such as data/split/face-mask-12k"
         ) from error
+
+
+def read_exclusions(path: str | Path) -> set[str]:
+    """The pictures that an exclusion file names, relative to the data set's folder.
+
+    One path a line, with slashes, as `files.csv` has it under `source`; empty lines and lines
+    that begin with # do not count.
+
+    Raises:
+        FacemaskError: the file is missing, is not text, or names a path that is not relative.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FacemaskError(f"cannot read the exclusion file {path} ({error})") from error
+    named = {line.strip().replace("\\", "/") for line in lines if line.strip()}
+    named = {name.removeprefix("./") for name in named if not name.startswith("#")}
+    for name in sorted(named):
+        if name.startswith("/") or ":" in name.split("/")[0] or ".." in name.split("/"):
+            raise FacemaskError(
+                f"{path}: {name} is not a path inside the data set; write it as it is below the "
+                "data set's folder, such as Train/WithMask/1.png"
+            )
+    return named
 
 
 def load_split(
