@@ -12,8 +12,7 @@ answer, such as the one in the web page:
 1. A photo whose longer side exceeds the largest pass is first resized to that pass.
 2. For each L in PASSES (the first ALWAYS of them for any photo, a later one if it enlarges by no
    more than MAX_ENLARGE): resize to L on the longer side, max(1, floor(s * L / longer + 0.5)) on
-   the other, as the classifier's input is resized (area mean if that has fewer pixels, else
-   bilinear). Put it in the middle (rounded down) of the smallest canvas whose sides are multiples
+   the other, by `resize`. Put it in the middle (rounded down) of the smallest canvas whose sides are multiples
    of `canvas` and leave at least `pad` on each side; repeat its border pixels outwards to fill the
    canvas, which lets faces cut by the photo's edge be seen. Values are v / 127.5 - 1.
 3. Each anchor has a score sigmoid(raw) and a box: raw[0], raw[1] the centre relative to the
@@ -34,10 +33,10 @@ TINY_EXTRA with both halves in view; `python -m facemask.bench_faces` measures t
 (`reports/faces.json`).
 """
 
+import contextlib
 import functools
 import importlib.metadata
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -54,7 +53,7 @@ class Network(NamedTuple):
 
     file: str
     grids: tuple[tuple[int, int], ...]  # (stride, anchors per cell) in the order of the outputs
-    canvas: int  # sides are multiples of it: of the stride, and few, as each size needs buffers
+    canvas: int  # sides are multiples of it: of the stride, and few, as a new shape takes time
     pad: int  # least space round the photo, in pixels
 
 
@@ -115,9 +114,10 @@ def search(
     """
     height, width = size
     looks = []
-    for k, side in enumerate(sides):
-        boxes = _look(_fit(image, side), network)
-        looks.append(np.column_stack([boxes, np.full(len(boxes), k)]))
+    with _networks() as networks:
+        for k, side in enumerate(sides):
+            boxes = _look(_fit(image, side), network, networks)
+            looks.append(np.column_stack([boxes, np.full(len(boxes), k)]))
     faces = _drop_nested(_merge(np.concatenate(looks), len(sides)), min_score)
     # Boxes so far are in units of the photo's sides.
     x, y, w, h = (faces[:, :4] * (width, height, width, height)).T
@@ -205,13 +205,16 @@ def _size(boxes: np.ndarray) -> np.ndarray:
     return np.sqrt(boxes[:, 2] * boxes[:, 3])
 
 
-def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize as the classifier's input is: area mean to fewer pixels, bilinear otherwise.
+def resize(image: np.ndarray, width: int, height: int | None = None) -> np.ndarray:
+    """Resize as all pictures are: area mean if a side shrinks, bilinear otherwise.
 
     Args:
-        image: uint8, shape (H, W, 3); `width`, `height`: of the result, in pixels.
+        image: uint8, shape (H, W, 3).
+        width: of the result, in pixels.
+        height: None for a square.
     """
-    shrinks = width * height < image.shape[0] * image.shape[1]
+    height = height or width
+    shrinks = width < image.shape[1] or height < image.shape[0]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(image, (width, height), interpolation=method)
 
@@ -224,7 +227,7 @@ def _fit(image: np.ndarray, side: int) -> np.ndarray:
     return resize(image, *(max(1, int(np.floor(s * scale + 0.5))) for s in (width, height)))
 
 
-def _look(image: np.ndarray, network: Network) -> np.ndarray:
+def _look(image: np.ndarray, network: Network, networks: dict) -> np.ndarray:
     """One pass: (N, 5) boxes x, y, w, h in units of the picture's sides, and score."""
     height, width = image.shape[:2]
     rows, columns = (
@@ -234,7 +237,7 @@ def _look(image: np.ndarray, network: Network) -> np.ndarray:
     canvas = cv2.copyMakeBorder(
         image, top, rows - height - top, left, columns - width - left, cv2.BORDER_REPLICATE
     )
-    raw, logits = _detector(network.file, rows, columns)(canvas / np.float32(127.5) - 1)
+    raw, logits = _run(networks, network.file, canvas / np.float32(127.5) - 1)
     scores = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
     keep = scores > FLOOR
     raw, scores = raw[keep], scores[keep]
@@ -303,24 +306,39 @@ def weights(file: str = BACK.file) -> bytes:
         ) from error
 
 
-@functools.lru_cache(maxsize=8)
-def _detector(
-    file: str, height: int, width: int
-) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """The network for one canvas size; setting it up anew for each photo would cost as much as
-    running it. It gives (N, 16) raw boxes and (N,) raw scores and may be called from any thread.
+_idle: list[dict[tuple[str, int], Interpreter]] = []
+
+
+@contextlib.contextmanager
+def _networks() -> Iterator[dict[tuple[str, int], Interpreter]]:
+    """Lend a set of networks to one thread: by file and longer side of the canvas.
+
+    There are as many sets as threads that ask at once, each with a network a pass. A network is
+    set up anew for a canvas of another shape; what it has allocated for larger ones stays with it.
+    So memory has an upper bound, whatever the sizes of the photos.
     """
-    interpreter = Interpreter(model_content=weights(file), num_threads=1)
-    entry = interpreter.get_input_details()[0]["index"]
-    interpreter.resize_tensor_input(entry, (1, height, width, 3))
-    interpreter.allocate_tensors()
-    exits = {d["shape"][-1]: d["index"] for d in interpreter.get_output_details()}
-    lock = threading.Lock()
+    try:
+        lent = _idle.pop()
+    except IndexError:
+        lent = {}
+    yield lent
+    _idle.append(lent)  # not after an error, which may leave a network half set up
 
-    def run(canvas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with lock:
-            interpreter.set_tensor(entry, canvas[None])
-            interpreter.invoke()
-            return interpreter.get_tensor(exits[16])[0], interpreter.get_tensor(exits[1])[0, :, 0]
 
-    return run
+def _run(
+    networks: dict[tuple[str, int], Interpreter], file: str, canvas: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run a network on float32 (H, W, 3): (N, 16) raw boxes and (N,) raw scores."""
+    key = file, max(canvas.shape)
+    if key not in networks:
+        networks[key] = Interpreter(model_content=weights(file), num_threads=1)
+        networks[key].allocate_tensors()
+    network = networks[key]
+    (entry,) = network.get_input_details()
+    if tuple(entry["shape"][1:]) != canvas.shape:  # setting up takes a third as long as running
+        network.resize_tensor_input(entry["index"], (1, *canvas.shape))
+        network.allocate_tensors()
+    network.set_tensor(entry["index"], canvas[None])
+    network.invoke()
+    exits = {d["shape"][-1]: d["index"] for d in network.get_output_details()}
+    return network.get_tensor(exits[16])[0], network.get_tensor(exits[1])[0, :, 0]

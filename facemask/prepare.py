@@ -20,6 +20,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from facemask import CLASSES, copies
+from facemask.faces import resize
 from facemask.files import (
     FacemaskError,
     find_images,
@@ -107,20 +108,6 @@ def find_labelled(folder: str | Path) -> dict[Path, tuple[str, str]]:
                 f"the class folder {part} holds no pictures; fill it or remove it"
             )
     return labelled
-
-
-def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Bring a picture to size x size: area average when shrinking, bilinear when enlarging.
-
-    Args:
-        image: uint8 RGB (height, width, 3).
-
-    Returns:
-        uint8 RGB (size, size, 3).
-    """
-    shrinking = image.shape[0] > size or image.shape[1] > size
-    how = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return cv2.resize(image, (size, size), interpolation=how)
 
 
 def read_images(

@@ -14,7 +14,8 @@ def pictures(sample, tmp_path_factory):
     """Four drawn faces in different formats, and two files that are no pictures."""
     folder = tmp_path_factory.mktemp("pictures")
     faces = sorted(sample.rglob("*.*"))[::40][:4]
-    for path, name, mode in zip(faces, ("a.jpg", "b.webp", "c.png", "d.tif"), ("CMYK", "RGB", "L", "RGBA")):
+    forms = [("a.jpg", "CMYK"), ("b.webp", "RGB"), ("c.png", "L"), ("d.tif", "RGBA")]
+    for path, (name, mode) in zip(faces, forms):
         Image.open(path).convert(mode).save(folder / name)
     (folder / "e.jpg").write_text("no picture")
     (folder / "f.png").touch()

@@ -1,14 +1,14 @@
 // Pictures are {data, width, height} with four bytes a pixel, like ImageData; the fourth is unused.
 // Sizes change here as OpenCV changes them for the Python side, so that both judge the same pixels.
 
-/** Resize by area mean to fewer pixels, bilinear otherwise: `resize` in facemask/faces.py. */
+/** Resize by area mean if a side shrinks, bilinear otherwise: `resize` in facemask/faces.py. */
 export function resize(image, width, height) {
   if (image.width === width && image.height === height) return image;
   const scaleX = image.width / width;
   const scaleY = image.height / height;
-  const fewer = width * height < image.width * image.height;
+  const shrinks = width < image.width || height < image.height;
   // OpenCV's area mean becomes a blend of two pixels once one of the sides grows.
-  const kind = !fewer ? linear : scaleX >= 1 && scaleY >= 1 ? area : areaGrowing;
+  const kind = !shrinks ? linear : scaleX >= 1 && scaleY >= 1 ? area : areaGrowing;
   return weigh(image, kind(image.width, width, scaleX), kind(image.height, height, scaleY));
 }
 
