@@ -17,7 +17,7 @@ from PIL import Image
 
 from facemask import CLASSES, faces, photos
 from facemask.annotate import _text, annotate, place_labels
-from facemask.files import FacemaskError
+from facemask.files import FacemaskError, read_image
 from facemask.journal import Journal, read_journal
 from facemask.predict import MARGIN, draw, predict, save, summarise
 from facemask.predict import judge as judge_picture
@@ -141,6 +141,18 @@ def test_one_picture_by_standard_input(form, command, scene, monkeypatch, tmp_pa
     assert command("-", "--output", tmp_path / "out.tif") == 0
     assert capsys.readouterr().out.startswith("-: ")
     assert Image.open(tmp_path / "out.tif").size == (480, 320)
+
+
+def test_pictures_of_iphones(command, scene, monkeypatch, tmp_path, capsys):
+    heic = Path(__file__).with_name("drawn.heic")  # `scene`, written by pillow-heif
+    assert np.abs(read_image(heic).astype(int) - scene).mean() < 3
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(heic.read_bytes())))
+    assert command(heic, "-", "--json", tmp_path / "answers.json") == 0
+    from_file, from_input = json.loads((tmp_path / "answers.json").read_text())
+    assert len(from_file["faces"]) == 2 and from_file["faces"] == from_input["faces"]
+    (tmp_path / "cut.HEIC").write_bytes(heic.read_bytes()[:5000])
+    with pytest.raises(FacemaskError, match="cut.HEIC cannot be read"):
+        read_image(tmp_path / "cut.HEIC")
 
 
 def test_several_pictures_in_one(command, folder, tmp_path, capsys):
