@@ -1,12 +1,13 @@
 """Export a trained model as SavedModel, TFLite and TF.js, and prove each equal to Keras."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
-from facemask import classifier, tflite, tfjs
+from facemask import classifier, tfjs, tflite
 from facemask.augment import augment
 from facemask.files import FacemaskError, read_json, write_json, write_whole
 from facemask.prepare import SPLITS, load_split, read_all
@@ -94,10 +95,12 @@ def convert(
     (folder / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
     model.save(folder / "model.keras")
     model.export(folder / "saved_model", verbose=False)
-    for form in tflite.FORMS:
-        content = tflite.convert(folder / "saved_model", form, calibration, labels)
-        (folder / form).write_bytes(content)
-    tfjs.convert(folder / "saved_model", folder / "tfjs")
+    with ThreadPoolExecutor(1) as beside:  # a process of its own, which takes longest
+        converted = beside.submit(tfjs.convert, folder / "saved_model", folder / "tfjs")
+        for form in tflite.FORMS:
+            content = tflite.convert(folder / "saved_model", form, calibration, labels)
+            (folder / form).write_bytes(content)
+        converted.result()
     tfjs.write_description(folder / "tfjs", labels, model.input_shape[1])
 
 

@@ -8,6 +8,7 @@ longer install beside a current TensorFlow, and it takes few lines.
 """
 
 import io
+import struct
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +26,7 @@ FORMS = {
     "model.tflite": "float32",
     "model-float16.tflite": "weights as float16, half the size",
     "model-dynamic.tflite": "weights as 8-bit integers, arithmetic on them chosen as it runs",
-    "model-int8.tflite": "all in 8-bit integers, pictures in as uint8, probabilities out as float32",
+    "model-int8.tflite": "8-bit integers throughout; uint8 pictures in, float32 probabilities out",
 }
 METADATA = "TFLITE_METADATA"
 LABELS = "labels.txt"
@@ -165,6 +166,8 @@ def read_description(path: str | Path) -> Description:
     """
     try:
         content = Path(path).read_bytes()
+        if content[4:8] != b"TFL3":
+            raise ValueError("it is not a TFLite file")
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
         number = next(m.buffer for m in model.metadata or [] if m.name == METADATA.encode())
         root = _Reader.root(bytes(model.buffers[number].data))
@@ -179,7 +182,8 @@ def read_description(path: str | Path) -> Description:
         return Description(
             (size.integer(0), size.integer(1)), norm.float(0), norm.float(1), labels
         )
-    except (OSError, StopIteration, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, StopIteration, ValueError, TypeError, KeyError, struct.error,
+            zipfile.BadZipFile) as error:
         raise FacemaskError(
             f"{path} does not describe itself ({error!r}); export the model again"
         ) from error

@@ -25,15 +25,20 @@ export function backendsHere() {
   return offered;
 }
 
+/** Have TF.js run on a backend; throws if this browser cannot. */
+export async function start(backend) {
+  await BACKENDS[backend]();
+  if (!(await tf.setBackend(backend))) throw new Error(`${backend} cannot run in this browser`);
+  await tf.ready();
+}
+
 /**
  * Load both networks for a backend.
  *
  * @returns {labels, judge, dispose}; throws if the browser cannot run the backend
  */
 export async function load(backend) {
-  await BACKENDS[backend]();
-  if (!(await tf.setBackend(backend))) throw new Error(`${backend} cannot run in this browser`);
-  await tf.ready();
+  await start(backend);
   const json = async (path) => (await fetch(path)).json();
   const [settings, { labels, input }, finder, classifier] = await Promise.all([
     json("./finder/settings.json"),
