@@ -48,20 +48,49 @@ def _train(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from facemask.elsewhere import evaluate_folder, summary
-    from facemask.evaluate import evaluate
+    from facemask.evaluate import CLEAN, evaluate
 
     if args.model or args.data:
         if not (args.model and args.data):
             raise FacemaskError("--model and --data go together; give both")
         print(summary(evaluate_folder(args.model, args.data, args.training, args.json)))
         return 0
-    report = evaluate(_split_folder(args), _run_folder(args))
+    report = evaluate(_split_folder(args), _run_folder(args), _source(args)[0])
     for name, model in report["models"].items():
-        for split, figures in model["splits"].items():
-            low, high = figures["interval"]
-            print(f"{name:9} {split:10} {figures['accuracy']:.4f}  95% {low:.4f} to {high:.4f}")
-        print(f"{name:9} {model['verdict']}")
+        rows = {**model["splits"], **{k: model[k] for k in ("published", *CLEAN)}}
+        for row, figures in rows.items():
+            if figures["images"]:
+                low, high = figures["interval"]
+                print(f"{name:9} {row:10} {figures['accuracy']:.4f}  95% {low:.4f} to {high:.4f}  "
+                      f"of {figures['images']}")
+        print(f"{name:9} {model['verdict']['text']}")
     print(_run_folder(args) / "report.json")
+    return 0
+
+
+def _copies(args: argparse.Namespace) -> int:
+    from facemask.leaks import split_copies, summary
+
+    print(summary(split_copies(_split_folder(args), _run_folder(args))))
+    print(_run_folder(args) / "copies.json")
+    return 0
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from facemask.audit import label_errors_of_run, shortcuts_of_run
+
+    split, run = _split_folder(args), _run_folder(args)
+    found = shortcuts_of_run(_source(args)[0], split, run)
+    print(f"accuracy without a look at the mask (chance {found['chance']:.3f}):")
+    for family, figures in found["cross_validated"].items():
+        print(f"  {family:12} {figures['accuracy']:.3f}")
+    print(run / "shortcuts.json")
+    for model in sorted(path.parent for path in run.glob("*/model.keras")):
+        suspects = label_errors_of_run(model, split)["suspects"]
+        print(f"{len(suspects)} pictures may be mislabelled, says {model.name}; the likeliest:")
+        for suspect in suspects[:20]:
+            print(f"  {suspect['source']}  (perhaps {suspect['suggested']})")
+        print(model / "label_errors.json")
     return 0
 
 
@@ -163,6 +192,8 @@ def main(argv: list[str] | None = None) -> int:
     sub.add_argument("--data", type=Path, help="pictures to measure it on, a folder per class")
     sub.add_argument("--training", type=Path, help="split folder whose copies are left out")
     sub.add_argument("--json", type=Path, help="write all figures there")
+    command(_copies, "Count the copies within and across the splits.")
+    command(_audit, "List shortcuts and pictures that may be mislabelled; nothing is deleted.")
     command(_export, "Export them and compare each export with Keras.")
     photos.add_arguments(command(_predict, "Find and judge the faces in pictures and videos."))
     command(_run, "Run notebooks 01 to 06 from the first to the last.", training=True)

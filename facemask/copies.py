@@ -47,6 +47,7 @@ THUMB = 48  # pixels a side
 ROUGH = 0.85  # correlation of small pictures below which no finer look is taken
 COPY = 0.88  # correlation of aligned pictures above which they are copies
 NEAR = 0.15  # shift of the corners up to which a copy counts as near
+SAME = 0.02  # and as the same picture, perhaps re-encoded, resized, re-lit or mirrored
 
 
 class Descriptors(NamedTuple):
@@ -216,15 +217,8 @@ def copies_report(
     described = describe(paths, cache, progress)
     group = groups(described, find_copies(described, progress=progress))
     size = np.bincount(group)
-    names, place = np.unique([str(p.parent) for p in paths], return_inverse=True)
-    held = np.zeros((len(size), len(names)), np.int64)  # pictures of a group in a folder
-    np.add.at(held, (group, place), 1)
-    shared = {}
-    for f, name in enumerate(names):
-        # Pictures of folder f whose group has one more picture in the other folder.
-        more = held - np.eye(len(names), dtype=np.int64)[f]
-        row = (held[:, [f]] * (more > 0)).sum(axis=0)
-        shared[str(name)] = {str(n): int(c) for n, c in zip(names, row, strict=True) if c}
+    places = [str(p.parent) for p in paths]
+    names, place = np.unique(places, return_inverse=True)
     members: dict[int, list[str]] = {}
     for path, g in zip(paths, group.tolist(), strict=True):
         members.setdefault(g, []).append(str(path))
@@ -238,10 +232,32 @@ def copies_report(
             }
             for f, name in enumerate(names)
         },
-        "shared": shared,
+        "shared": shared(group, places),
         "group_sizes": {str(s): int(c) for s, c in zip(sizes, numbers, strict=True)},
         "groups": sorted((m for m in members.values() if len(m) > 1), key=len, reverse=True),
     }
+
+
+def shared(group: np.ndarray, places: Sequence[str]) -> dict[str, dict[str, int]]:
+    """For each two places, how many pictures of the first have a copy in the second.
+
+    Args:
+        group: int (N,), as `groups` gives it.
+        places: N names, such as the folder of each picture.
+
+    Returns:
+        First place -> second place -> number above 0; within one place a copy is another picture.
+    """
+    names, place = np.unique(places, return_inverse=True)
+    held = np.zeros((group.max(initial=-1) + 1, len(names)), np.int64)  # of a group in a place
+    np.add.at(held, (group, place), 1)
+    result = {}
+    for f, name in enumerate(names):
+        # Pictures of place f whose group has one more picture in the other place.
+        more = held - np.eye(len(names), dtype=np.int64)[f]
+        row = (held[:, [f]] * (more > 0)).sum(axis=0)
+        result[str(name)] = {str(n): int(c) for n, c in zip(names, row, strict=True) if c}
+    return result
 
 
 def _sorted_pairs(i: np.ndarray, j: np.ndarray, scores: np.ndarray, within: bool) -> Pairs:

@@ -1,13 +1,13 @@
 """Measure a model on a labelled folder from elsewhere: other cameras, other people."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from facemask import CLASSES, classifier
 from facemask.copies import leave_out_copies
-from facemask.evaluate import accuracy_with_interval
+from facemask.figures import answer_figures
 from facemask.files import FacemaskError, write_json
 from facemask.prepare import find_labelled, read_images, read_sources
 
@@ -20,6 +20,7 @@ def evaluate_folder(
     training: str | Path | None = None,
     json_path: str | Path | None = None,
     progress: bool = True,
+    copied: set[Path] | None = None,
 ) -> dict:
     """Score a model on a folder of labelled pictures that it was not trained on.
 
@@ -35,6 +36,8 @@ def evaluate_folder(
             that are copies of its training pictures are left out. None leaves out nothing.
         json_path: file to write the report to.
         progress: show progress bars.
+        copied: which pictures are copies of training pictures, if `training_copies` has been asked
+            already, for a further model on the same folder.
 
     Returns:
         model, data, training: the names given (training may be None).
@@ -49,7 +52,8 @@ def evaluate_folder(
         FacemaskError: the model or a folder cannot be used, or no picture is left to score.
     """
     folder = Path(folder)
-    trained_on = [] if training is None else training_pictures(training)
+    if training is not None:
+        training_pictures(training)  # if these are missing, say so before the work
     run = classifier.load(model)
     classes = {path: label for path, (_, label) in find_labelled(folder).items()}
     labels = [c for c in CLASSES if c in run.labels and c in classes.values()]
@@ -77,16 +81,16 @@ def evaluate_folder(
     if not read:
         raise FacemaskError(f"none of the {len(paths)} pictures in {folder} can be read")
 
-    copied = np.zeros(len(read), bool)
-    if trained_on:
-        copied = leave_out_copies(read, trained_on, progress=progress)
-    if copied.all():
+    if copied is None:
+        copied = training_copies(read, training, progress) if training else set()
+    out = np.array([path in copied for path in read])
+    if out.all():
         raise FacemaskError(
             f"all pictures in {folder} are copies of training pictures; give pictures that the "
             "model has not seen"
         )
-    answer = np.concatenate(answers)[~copied]
-    true = np.array([labels.index(classes[path]) for path in read])[~copied]
+    answer = np.concatenate(answers)[~out]
+    true = np.array([labels.index(classes[path]) for path in read])[~out]
     report = {
         "model": str(model),
         "data": str(folder),
@@ -95,12 +99,20 @@ def evaluate_folder(
         "found": len(classes),
         "unknown_class": len(classes) - len(paths),
         "unreadable": unreadable,
-        "copies_left_out": int(copied.sum()),
-        **_figures(answer, true, labels),
+        "copies_left_out": int(out.sum()),
+        **answer_figures(answer, true, labels),
     }
     if json_path is not None:
         write_json(json_path, report)
     return report
+
+
+def training_copies(
+    paths: Sequence[Path], training: str | Path, progress: bool = True
+) -> set[Path]:
+    """Those of some readable pictures that are copies of a split folder's training pictures."""
+    copied = leave_out_copies(paths, training_pictures(training), progress=progress)
+    return {path for path, is_copy in zip(paths, copied, strict=True) if is_copy}
 
 
 def training_pictures(split_folder: str | Path) -> list[Path]:
@@ -117,22 +129,6 @@ def training_pictures(split_folder: str | Path) -> list[Path]:
             f"{len(missing) or 'all'} training pictures of {folder} are missing; run prepare again"
         )
     return paths
-
-
-def _figures(answer: np.ndarray, true: np.ndarray, labels: list[str]) -> dict:
-    confusion = confusion_matrix(true, answer, labels=list(range(len(labels))))
-    counts = confusion.sum(axis=1)
-    recall = [confusion[i, i] / n if n else None for i, n in enumerate(counts)]
-    return {
-        "images": len(true),
-        **accuracy_with_interval(answer == true),
-        "balanced_accuracy": float(np.mean([r for r in recall if r is not None])),
-        "per_class": {
-            label: {"images": int(n), "recall": None if r is None else float(r)}
-            for label, n, r in zip(labels, counts, recall, strict=True)
-        },
-        "confusion": confusion.tolist(),
-    }
 
 
 def summary(report: dict) -> str:

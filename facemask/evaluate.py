@@ -1,81 +1,24 @@
-"""Measure a model on train, validation and test, and say whether it overfits."""
+"""Measure a run's models, published and clean of copies, and say whether they overfit."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from facemask import classifier
+from facemask.audit import levelled, shortcuts_of_run
+from facemask.figures import accuracy_with_interval, answer_figures, calibration_error, score
 from facemask.files import FacemaskError, read_json, write_json, write_whole
+from facemask.folds import fold_count, group_kfold, learning_curve_by_size, pool
+from facemask.leaks import copied, group_ids, split_copies
 from facemask.prepare import SPLITS, load_split, read_sources
 from facemask.train import read_history
+from facemask.verdict import measure, verdict
 
-BINS = 10  # of the calibration curve
-
-
-def accuracy_with_interval(correct: np.ndarray) -> dict[str, float | list[float]]:
-    """Accuracy and its 95% Wilson interval (Wilson 1927, by scipy's `binomtest`).
-
-    Args:
-        correct: bool (N,).
-    """
-    hits, total = int(np.sum(correct)), len(correct)
-    interval = binomtest(hits, total).proportion_ci(method="wilson")
-    return {"accuracy": hits / total, "interval": [interval.low, interval.high]}
-
-
-def calibration_error(probabilities: np.ndarray, classes: np.ndarray) -> float:
-    """Expected calibration error (Naeini et al. 2015): mean |confidence - accuracy| over ten bins.
-
-    Args:
-        probabilities: (N, C). classes: int (N,), the true ones.
-    """
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == classes
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = [abs(np.sum(correct[bins == b]) - np.sum(confidence[bins == b])) for b in range(BINS)]
-    return float(np.sum(gaps) / len(classes))
-
-
-def score(probabilities: np.ndarray, classes: np.ndarray, labels: Sequence[str]) -> dict:
-    """All figures for one set of pictures.
-
-    Args:
-        probabilities: float (N, C), rows sum to 1.
-        classes: int (N,), the true class of each row; at least two classes occur.
-        labels: the C class names.
-
-    Returns:
-        images, accuracy, interval, per_class, confusion (rows: true), auc, calibration_error.
-    """
-    numbers = range(len(labels))
-    answers = probabilities.argmax(axis=1)
-    precision, recall, f1, support = precision_recall_fscore_support(
-        classes, answers, labels=list(numbers), zero_division=0
-    )
-    return {
-        "images": len(classes),
-        **accuracy_with_interval(answers == classes),
-        "per_class": {
-            label: {
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
-                "images": int(support[i]),
-            }
-            for i, label in enumerate(labels)
-        },
-        "confusion": confusion_matrix(classes, answers, labels=list(numbers)).tolist(),
-        "auc": {
-            label: float(roc_auc_score(classes == i, probabilities[:, i]))
-            for i, label in enumerate(labels)
-            if 0 < support[i] < len(classes)
-        },
-        "calibration_error": calibration_error(probabilities, classes),
-    }
+__all__ = ["accuracy_with_interval", "answer_figures", "calibration_error", "evaluate",
+           "predict_split", "score"]
+# What stands in report.json for test pictures: all, and less the copies of training pictures.
+CLEAN = {"clean_same": "same", "clean_near": "near", "clean": "all"}
 
 
 def predict_split(
@@ -104,59 +47,100 @@ def predict_split(
     return probabilities, classes, files
 
 
-def first_verdict(splits: dict[str, dict]) -> str:
-    """A first answer on overfitting, from the gap between train and test accuracy."""
-    train, test = splits["train"], splits["test"]
-    gap = train["accuracy"] - test["accuracy"]
-    if train["interval"][0] > test["interval"][1] and gap > 0.02:
-        return f"overfits: train accuracy is {gap:.1%} above test, more than chance explains"
-    return f"no sign of overfitting: train accuracy is {gap:+.1%} against test, within chance or 2%"
+def evaluate(
+    split_folder: str | Path, run: str | Path, raw: str | Path | None = None, trainings: bool = True
+) -> dict:
+    """Score every trained model of a run and write <run>/report.json.
 
-
-def evaluate(split_folder: str | Path, run: str | Path) -> dict:
-    """Score every trained model of a run on every split and write <run>/report.json.
+    The long parts are kept in files of their own as they are done, so an evaluation that was cut
+    off goes on there: copies.json, shortcuts.json, and per model short_trainings.json.
 
     Args:
         split_folder: a folder written by `prepare`.
         run: the run's folder, such as models/sample.
+        raw: the publisher's files that the split was made of, for the shortcuts; None: without.
+        trainings: do the short trainings for the learning curve by size and the folds.
 
     Returns:
-        The report: `dataset`, and per model `parameters`, `epochs`, `splits`, `verdict` and
-        `mistakes` (the worst first, with the pictures' original names).
+        The report: run; dataset (prepare.json); copies: what `split_copies` counted; shortcuts;
+        and per model: parameters, epochs; splits: `score` of each split; of the test split
+        `published`, all pictures, and less the copies of training pictures `clean_same` (the same
+        picture), `clean_near` (changed by little) and `clean` (all), each as `answer_figures`;
+        levelled: see `audit.levelled`; by_size and kfold: see `folds` (None if there are too few
+        pictures); figures and verdict: see `verdict`; mistakes: test pictures, the worst first,
+        with their original names.
 
     Raises:
         FacemaskError: the run has no trained model, or one is incomplete.
     """
     split_folder, run = Path(split_folder), Path(run)
     facts = read_json(split_folder / "prepare.json")
-    sources = read_sources(split_folder)
+    labels = facts["labels"]
     models = sorted(path.parent for path in run.glob("*/model.keras"))
     if not models:
         raise FacemaskError(f"{run} holds no trained model; run the train step first")
-    report = {"run": run.name, "dataset": facts, "models": {}}
+    found = split_copies(split_folder, run)
+    report = {
+        "run": run.name,
+        "dataset": facts,
+        "copies": {k: found[k] for k in ("images", "of_training", "shared", "group_sizes")},
+        "shortcuts": None if raw is None else shortcuts_of_run(raw, split_folder, run),
+        "models": {},
+    }
     for model in models:
-        splits, mistakes = {}, []
-        for split in SPLITS:
-            probabilities, classes, files = predict_split(model, split_folder, split)
-            splits[split] = score(probabilities, classes, facts["labels"])
-            if split == "test":
-                answers = probabilities.argmax(axis=1)
-                for i in np.flatnonzero(answers != classes):
-                    mistakes.append(
-                        {
-                            "file": files[i],
-                            "source": sources[files[i]],
-                            "label": facts["labels"][classes[i]],
-                            "answer": facts["labels"][answers[i]],
-                            "probability": float(probabilities[i].max()),
-                        }
-                    )
+        predicted = {split: predict_split(model, split_folder, split) for split in SPLITS}
+        probabilities, classes, files = predicted["test"]
+        answers = probabilities.argmax(axis=1)
+        clean = {}
+        for name, kind in CLEAN.items():
+            kept = ~copied(found, files, kind)
+            clean[name] = answer_figures(answers[kept], classes[kept], labels)
+        kfold, by_size = _short(split_folder, run, model.name, found) if trainings else (None, None)
+        figures = measure(
+            {split: (p, c) for split, (p, c, _) in predicted.items()},
+            copied(found, files), by_size, kfold, labels,
+        )
         report["models"][model.name] = {
             "parameters": keras.models.load_model(model / "model.keras").count_params(),
             "epochs": len(read_history(model)),
-            "splits": splits,
-            "verdict": first_verdict(splits),
-            "mistakes": sorted(mistakes, key=lambda m: -m["probability"]),
+            "splits": {split: score(p, c, labels) for split, (p, c, _) in predicted.items()},
+            "published": answer_figures(answers, classes, labels),
+            **clean,
+            "levelled": levelled(model, split_folder),
+            "by_size": by_size,
+            "kfold": kfold,
+            "figures": figures,
+            "verdict": verdict(figures),
+            "mistakes": _mistakes(probabilities, classes, files, labels, split_folder),
         }
-    write_json(run / "report.json", report)
+        write_json(run / "report.json", report)
     return report
+
+
+def _short(split_folder: Path, run: Path, model_name: str, found: dict) -> tuple:
+    """Folds and learning curve by size; None each where there are too few pictures for them."""
+    files, _ = pool(split_folder)
+    groups, folds = group_ids(found, files), fold_count(len(files))
+    try:
+        kfold = group_kfold(split_folder, run, model_name, groups, folds)
+    except FacemaskError:  # fewer different pictures of a class than folds
+        return None, None
+    return kfold, learning_curve_by_size(split_folder, run, model_name, groups, folds=folds)
+
+
+def _mistakes(
+    probabilities: np.ndarray, classes: np.ndarray, files: list[str], labels: list[str],
+    split_folder: Path,
+) -> list[dict]:
+    sources, answers = read_sources(split_folder), probabilities.argmax(axis=1)
+    mistakes = [
+        {
+            "file": files[i],
+            "source": sources[files[i]],
+            "label": labels[classes[i]],
+            "answer": labels[answers[i]],
+            "probability": float(probabilities[i].max()),
+        }
+        for i in np.flatnonzero(answers != classes)
+    ]
+    return sorted(mistakes, key=lambda m: -m["probability"])

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,22 @@ def read_json(path: str | Path) -> Any:
     except ValueError as error:
         message = f"{path} is not valid JSON ({error}); delete it and run again"
         raise FacemaskError(message) from error
+
+
+def remember(path: str | Path, made_from: Any, make: Callable[[], dict]) -> dict:
+    """What `make` returns, kept in a JSON file and read back while it is made from the same.
+
+    Args:
+        made_from: a value that JSON can hold; when it differs from the one stored, `make` runs.
+    """
+    made_from = json.loads(json.dumps(made_from))
+    if Path(path).is_file():
+        stored = read_json(path)
+        if stored.get("made_from") == made_from:
+            return stored
+    result = {"made_from": made_from, **make()}
+    write_json(path, result)
+    return result
 
 
 def read_image(path: str | Path) -> np.ndarray:

@@ -377,3 +377,9 @@ def load_split(
         seed=seed,
         verbose=False,
     )
+
+
+def split_files(folder: str | Path, split: str) -> list[str]:
+    """The files of a split in the order of `load_split`, relative to the split folder."""
+    paths = load_split(folder, split).file_paths
+    return [Path(path).relative_to(folder).as_posix() for path in paths]

@@ -7,18 +7,21 @@ bootstrap 95% interval. The rules, in this order:
    test set, or of the mean gap over the group-aware folds, lies above it. Folds can only convict:
    they are trained for less long than the model, and what a short training does not show a long
    one may.
-2. The test set cannot tell if the test pictures were not searched for copies of training pictures;
-   if the model has learned nothing (its training accuracy may be chance); if the test pictures are
-   surely easier than the training pictures, or harder than those for validation, by more than 2
-   points; or if there are so few of them that a gap of 5 points (`TOLERATED`) cannot be ruled out.
+2. The test set cannot tell if the test pictures were not searched for copies of training pictures,
+   or all of them are copies; if the model has learned nothing (its training accuracy may be
+   chance); if the test pictures are surely easier than the training pictures, or harder than those
+   for validation, by more than 2 points; or if there are so few of them that a gap of 5 points (`TOLERATED`) cannot be ruled out,
+   be it because one class has too few: of two classes, one may hide 10 points, of three, 15.
 3. Otherwise it does not overfit: a gap of 5 points and more is ruled out.
 
 Everything else that is measured (calibration, copies, learning curve) is told, and decides nothing.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from facemask.evaluate import accuracy_with_interval, calibration_error
+from facemask.figures import accuracy_with_interval, calibration_error
 from facemask.files import FacemaskError
 
 MARGIN, TOLERATED = 0.02, 0.05
@@ -47,6 +50,7 @@ def measure(
     copied: np.ndarray | None = None,
     by_size: list[dict] | None = None,
     kfold: dict | None = None,
+    labels: Sequence[str] | None = None,
     seed: int = 0,
 ) -> dict:
     """The figures that `verdict` judges, as a value that can be written as JSON.
@@ -58,15 +62,17 @@ def measure(
             (`copies.leave_out_copies`); None if nobody looked.
         by_size: what `folds.learning_curve_by_size` returned.
         kfold: what `folds.group_kfold` returned.
+        labels: names of the C classes.
 
     Returns:
         chance; train, validation, test (published) and clean: accuracy, interval, images,
         calibration_error, overconfidence (mean confidence less accuracy); gap (train less clean,
         or less test if nobody looked for copies); validation_gap (validation less the same);
-        copies; by_size; kfold.
+        scarcest: the class of which the clean set says least, with its label, images, accuracy
+        and interval (None without images); classes: C; copies; by_size; kfold.
 
     Raises:
-        FacemaskError: the train or the test split is missing or empty, or holds copies only.
+        FacemaskError: the train or the test split is missing or empty.
     """
     for split in ("train", "test"):
         if split not in predictions or not len(predictions[split][1]):
@@ -76,9 +82,9 @@ def measure(
         probabilities, classes = predictions["test"]
         if len(copied) != len(classes):
             raise FacemaskError(f"copies are marked for {len(copied)} of {len(classes)} pictures")
-        if np.all(copied):
-            raise FacemaskError("every test picture is a copy of a training picture; split anew")
-        sets["clean"] = probabilities[~copied], classes[~copied]
+        if not np.all(copied):  # else there is nothing but the published figure, see `verdict`
+            sets["clean"] = probabilities[~copied], classes[~copied]
+    count = sets["train"][0].shape[1]
     right = {name: p.argmax(axis=1) == classes for name, (p, classes) in sets.items()}
     judged = right.get("clean", right["test"])
     figures = {
@@ -87,6 +93,12 @@ def measure(
         "gap": bootstrap_gap(right["train"], judged, seed),
         "by_size": by_size,
         "kfold": kfold,
+        "classes": count,
+        "scarcest": _scarcest(
+            judged,
+            sets.get("clean", sets["test"])[1],
+            labels or [f"class {number}" for number in range(count)],
+        ),
     }
     if "validation" in right:
         figures["validation_gap"] = bootstrap_gap(right["validation"], judged, seed)
@@ -98,6 +110,21 @@ def measure(
             "overconfidence": float(probabilities.max(axis=1).mean() - right[name].mean()),
         }
     return figures
+
+
+def _scarcest(right: np.ndarray, classes: np.ndarray, labels: Sequence[str]) -> dict:
+    rows = []
+    for number, label in enumerate(labels):
+        ours = right[classes == number]
+        figures = {"accuracy": None, "interval": None}
+        figures = accuracy_with_interval(ours) if len(ours) else figures
+        rows.append({"label": label, "images": len(ours), **figures})
+    return max(rows, key=lambda row: np.inf if not row["images"] else _reach(row))
+
+
+def _reach(figures: dict) -> float:
+    """How far below its value an accuracy may lie."""
+    return figures["accuracy"] - figures["interval"][0]
 
 
 def verdict(figures: dict) -> dict:
@@ -126,6 +153,8 @@ def verdict(figures: dict) -> dict:
         )
     if figures["copies"] is None:
         doubts.append("Nobody looked for copies of training pictures among the test pictures.")
+    if figures["copies"] == figures["test"]["images"]:
+        doubts.append("Every test picture is a copy of a training picture; split anew.")
     if train["interval"][0] <= figures["chance"]:
         doubts.append(
             f"The model has learned little: always naming the commonest class is right on "
@@ -141,10 +170,16 @@ def verdict(figures: dict) -> dict:
             "The validation pictures, by which the best epoch was chosen, fare better than the "
             f"{name} by {_points(validation)}: the splits differ, or the choice fits validation."
         )
-    if max(high, test["accuracy"] - test["interval"][0]) >= TOLERATED:
+    scarcest, hidden = figures["scarcest"], TOLERATED * figures["classes"]
+    if max(high, _reach(test)) >= TOLERATED:
         doubts.append(
             f"{test['images']} {name} are too few to rule out a gap of {TOLERATED:.0%}; "
             f"about {_needed(test['accuracy'])} would do if there is none."
+        )
+    elif not scarcest["images"] or _reach(scarcest) >= hidden:
+        doubts.append(
+            f"Only {scarcest['images']} {name} are {scarcest['label']}: too few to rule out a gap "
+            f"of {hidden:.0%} in that class."
         )
     says = "overfits" if against else "cannot tell" if doubts else "does not overfit"
     headline = {
@@ -204,6 +239,6 @@ def _told(figures: dict) -> list[str]:
         told.append(
             f"Over {len(folds['folds'])} group-aware folds accuracy is "
             f"{folds['held_out']['mean']:.1%} with a standard deviation of "
-            f"{100 * folds['held_out']['sd']:.1f} points (short trainings)."
+            f"{100 * folds['held_out']['sd']:.1f} points (short trainings at half the resolution)."
         )
     return told

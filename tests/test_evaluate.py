@@ -1,17 +1,23 @@
 """Figures against values known by hand, and a report made from a trained run."""
 
+import shutil
+
+import cv2
 import numpy as np
 import pytest
+from conftest import Trained
+
+from facemask import folds
 
 from facemask.evaluate import (
     accuracy_with_interval,
     calibration_error,
     evaluate,
-    first_verdict,
     predict_split,
     score,
 )
 from facemask.files import FacemaskError, read_json
+from facemask.leaks import copied, split_copies
 
 
 def test_wilson_interval():
@@ -38,18 +44,50 @@ def test_score_by_hand():
     assert figures["auc"]["without_mask"] == pytest.approx(2 / 3)
 
 
-def test_first_verdict_tells_a_gap_from_chance():
-    def part(accuracy, low, high):
-        return {"accuracy": accuracy, "interval": [low, high]}
+@pytest.fixture(scope="module")
+def leaky(trained, tmp_path_factory) -> Trained:
+    """The drawn split with six training pictures copied into its masked test pictures."""
+    folder = tmp_path_factory.mktemp("leaky")
+    shutil.copytree(trained.split, folder / "split")
+    shutil.copytree(trained.run / "compact", folder / "run" / "compact")
+    train = sorted((folder / "split" / "train" / "with_mask").iterdir())
+    test = sorted((folder / "split" / "test" / "with_mask").iterdir())
+    for number, (theirs, ours) in enumerate(zip(train[:6], test, strict=False)):
+        if number < 3:
+            shutil.copy(theirs, ours)
+        else:  # cut by 6% on each side and darkened
+            image = cv2.resize(cv2.imread(str(theirs))[3:-3, 3:-3], (48, 48))
+            cv2.imwrite(str(ours), image // 4 * 3)
+    return Trained(folder / "split", folder / "run")
 
-    assert first_verdict({"train": part(1, 0.99, 1), "test": part(0.8, 0.7, 0.9)}).startswith(
-        "overfits: train accuracy is 20.0% above"
-    )
-    assert "no sign" in first_verdict({"train": part(1, 0.9, 1), "test": part(0.9, 0.8, 0.95)})
+
+def test_report_gives_published_and_clean_figures(leaky, sample, monkeypatch):
+    monkeypatch.setattr(folds, "LEAST_STEPS", 4)
+    monkeypatch.setattr(folds, "MOST_STEPS", 4)
+    report = evaluate(leaky.split, leaky.run, sample)
+    model = report["models"]["compact"]
+    images = model["published"]["images"]
+    counts = report["copies"]["of_training"]["test"]["with_mask"]
+    assert 3 <= counts["same"] < 6 <= counts["near"] <= counts["all"] < 9
+    assert model["clean_same"]["images"] == images - counts["same"]
+    assert model["clean"]["images"] <= images - counts["all"] <= model["clean_near"]["images"]
+    probabilities, classes, files = predict_split(leaky.run / "compact", leaky.split, "test")
+    found = split_copies(leaky.split, leaky.run)
+    kept = ~copied(found, files)
+    right = (probabilities.argmax(axis=1) == classes)[kept]
+    assert model["clean"]["accuracy"] == pytest.approx(right.mean())
+    assert model["figures"]["copies"] == np.sum(~kept)
+    assert model["verdict"]["says"] in ("overfits", "cannot tell", "does not overfit")
+    assert len(model["kfold"]["folds"]) == 3 and len(model["by_size"]) == 4
+    assert report["shortcuts"]["on_test"]["all"]["accuracy"] > 0
+    # A second evaluation reads what was kept, and a report is the same value.
+    stamps = {p: p.stat().st_mtime_ns for p in leaky.run.rglob("*.json") if p.stem != "report"}
+    assert evaluate(leaky.split, leaky.run, sample) == report
+    assert stamps == {p: p.stat().st_mtime_ns for p in stamps}
 
 
 def test_report_of_a_run(trained):
-    report = evaluate(trained.split, trained.run)
+    report = evaluate(trained.split, trained.run, trainings=False)
     assert report == read_json(trained.run / "report.json")
     compact = report["models"]["compact"]
     assert compact["parameters"] < 150_000 and compact["epochs"] >= 1

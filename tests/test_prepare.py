@@ -12,7 +12,7 @@ from conftest import ROOT
 from PIL import Image
 
 from facemask.files import FacemaskError, read_image, read_json
-from facemask.prepare import label_of, load_split, prepare, resize
+from facemask.prepare import label_of, load_split, prepare, read_exclusions, read_sources, resize
 
 RED, SIZE = (200, 30, 40), 48
 
@@ -202,3 +202,64 @@ def test_load_split_gives_raw_pixels_and_class_numbers(tmp_path):
     assert images.shape == (28, SIZE, SIZE, 3)
     assert 200 < images.numpy().max() <= 255
     assert sorted(classes.numpy()) == [0] * 14 + [1] * 14
+
+
+def test_copies_stay_in_one_split_unless_the_simple_split_is_asked_for(tmp_path):
+    """Ten pictures, eight times each, in either class."""
+    rng = np.random.default_rng(3)
+    for label in ("with_mask", "without_mask"):
+        (tmp_path / "in" / label).mkdir(parents=True)
+        for number in range(10):
+            image = Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).resize((48, 48))
+            for copy in range(8):
+                image.save(tmp_path / "in" / label / f"{number}-{copy}.jpg", quality=60 + 4 * copy)
+
+    def straddling(grouped: bool) -> int:
+        folder = prepare(tmp_path / "in", f"x{grouped}", tmp_path, SIZE, grouped=grouped)
+        splits = {}
+        for file, source in read_sources(folder).items():
+            splits.setdefault(source.split("-")[0], set()).add(file.split("/")[0])
+        facts = read_json(folder / "prepare.json")
+        assert facts["settings"]["grouped"] == grouped
+        assert sum(sum(n.values()) for n in facts["counts"].values()) == 160
+        return sum(len(s) > 1 for s in splits.values())
+
+    assert straddling(grouped=True) == 0
+    assert straddling(grouped=False) > 10
+
+
+def test_exclusion_file(tmp_path):
+    path = tmp_path / "exclude.txt"
+    path.write_text("# doubtful\r\nTrain/mask/1 a.png\r\n\r\n.\\Test\\mask\\2.png  \n",
+                    encoding="utf-8-sig")
+    assert read_exclusions(path) == {"Train/mask/1 a.png", "Test/mask/2.png"}
+    for bad in ("/etc/a.png", "C:/a.png", "a/../../b.png"):
+        path.write_text(bad)
+        with pytest.raises(FacemaskError, match="not a path inside"):
+            read_exclusions(path)
+    with pytest.raises(FacemaskError, match="cannot read the exclusion file"):
+        read_exclusions(tmp_path / "none.txt")
+
+
+def test_excluded_pictures_stay_out_of_every_later_step(tmp_path):
+    for label in ("with_mask", "without_mask"):
+        fill(tmp_path / "in" / label, 20)
+    whole = read_json(prepare(tmp_path / "in", "x", tmp_path, SIZE) / "prepare.json")
+    file = tmp_path / "exclude.txt"
+    file.write_text("with_mask/3.png\n# a note\nwith_mask/gone.png\n")
+    folder = prepare(tmp_path / "in", "x", tmp_path, SIZE, exclude=file)
+    facts = read_json(folder / "prepare.json")
+    assert facts["excluded"] == ["with_mask/3.png"]
+    assert facts["exclude_unknown"] == ["with_mask/gone.png"]
+    assert len(read_sources(folder)) == 39
+    assert "with_mask/3.png" not in read_sources(folder).values()
+    assert (tmp_path / "in/with_mask/3.png").exists()
+    # A later step that names no file keeps to it, at another size as well; an empty one lifts it.
+    prepare(tmp_path / "in", "x", tmp_path, SIZE)
+    assert read_json(folder / "prepare.json") == facts
+    prepare(tmp_path / "in", "x", tmp_path, SIZE + 2)
+    assert len(read_sources(folder)) == 39
+    file.write_text("# nothing\n")
+    prepare(tmp_path / "in", "x", tmp_path, SIZE, exclude=file)
+    assert read_json(folder / "prepare.json")["settings"] == whole["settings"]
+    assert len(read_sources(folder)) == 40

@@ -119,7 +119,22 @@ def test_figures_that_cannot_be_judged():
     sets = {"train": predictions(1.0, 50), "test": predictions(1.0, 20)}
     with pytest.raises(FacemaskError, match="no predictions for the test split"):
         measure({"train": sets["train"]})
-    with pytest.raises(FacemaskError, match="every test picture is a copy"):
-        measure(sets, np.ones(20, bool))
     with pytest.raises(FacemaskError, match="marked for 3 of 20"):
         measure(sets, np.zeros(3, bool))
+
+
+def test_nothing_but_copies_cannot_tell():
+    found = judge(1.0, 1.0, 1000, copied=1000)
+    assert found["says"] == "cannot tell" and "Every test picture is a copy" in found["text"]
+
+
+def test_one_scarce_class_cannot_tell():
+    """Of 2000 right answers, 24 of one class: one in seven of that class may be wrong."""
+    probabilities, classes = predictions(1.0, 2000, 0.99)
+    sets = {"train": predictions(1.0, 5000), "test": (probabilities, classes)}
+    first = np.flatnonzero(classes == 0)
+    for kept, says in ((24, "cannot tell"), (60, "does not overfit")):
+        copied = np.isin(np.arange(2000), first[kept:])
+        found = verdict(measure(sets, copied, labels=["with_mask", "without_mask"]))
+        assert found["says"] == says
+        assert ("Only 24 clean test pictures are with_mask" in found["text"]) == (kept == 24)
