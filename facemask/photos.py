@@ -25,7 +25,7 @@ from facemask import faces, video
 from facemask.annotate import annotate
 from facemask.files import FacemaskError, write_whole
 from facemask.journal import Journal, read_journal, write_answers_csv, write_answers_json
-from facemask.predict import MARGIN, Cut, cut, describe, draw, save, summarise
+from facemask.predict import MARGIN, RELEASE, Cut, cut, describe, draw, save, summarise
 from facemask.sources import DRAWN_SUFFIXES, Source, expand, is_video, place, read, same_file
 from facemask.threads import ahead
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "- reads standard input: one picture, or a list of names, one a line",
     )  # fmt: skip
     parser.add_argument(
-        "--model", type=Path, required=True, help="for example models/sample/compact"
+        "--model", type=Path, default=RELEASE, help="default: models/release, the released model"
     )
     parser.add_argument(
         "--output", type=Path,
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     sources = [s for s in sources if not folder or s.name in targets]
     try:
         if folder or output is None:
-            about = {"model": _digest(args.model), "folder": str(folder), "margin": MARGIN}
+            about = {"model": digest(args.model), "folder": str(folder), "margin": MARGIN}
             return judge_many(sources, model, targets, json_path, args.csv, about)
         return judge_few(sources, model, output, json_path, args.csv)
     except KeyboardInterrupt:
@@ -304,12 +304,17 @@ def _plain(text: str) -> str:
 def _load(path: Path) -> Classifier:
     from facemask import classifier  # takes seconds, so arguments are checked first
 
+    if path == RELEASE and not path.exists():
+        raise FacemaskError(
+            f"the released model is missing from {path}; fetch the project anew, or name a model "
+            "of yours with --model"
+        )
     faces.weights()  # if it is not installed, that is said now rather than once per picture
     return classifier.load(path)
 
 
-def _digest(model: Path) -> str:
-    """A model's contents in short, to tell whether a journal was begun with it."""
+def digest(model: Path) -> str:
+    """SHA-256 of a model's contents, to tell whether a journal was begun with it."""
     if (model / "model.keras").is_file():
         model = model / "model.keras"
     digest = hashlib.sha256()

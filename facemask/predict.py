@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # TensorFlow and Matplotlib take seconds to import, and not a
 
 # From Okabe and Ito's palette, which colour-blind people can tell apart; the text says it too.
 COLOURS = {"with_mask": "#0072B2", "without_mask": "#D55E00", "incorrect_mask": "#CC79A7"}
+RELEASE = Path(__file__).resolve().parent.parent / "models" / "release"  # judges unless told other
 # What the usual training crops leave round a face: the median over bare faces of 12k's Train.
 MARGIN = 0.1
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facemask import classifier
+from facemask import CLASSES, classifier, photos
 from facemask.__main__ import main
-from facemask.predict import predict
+from facemask.files import FacemaskError, read_json
+from facemask.predict import MARGIN, RELEASE, predict
+from facemask.sample import draw_scene
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +88,26 @@ def test_stages_one_after_the_other(sample, tmp_path, capsys):
     assert main(["evaluate", *common]) == 0
     printed = capsys.readouterr().out
     assert "compact   test" in printed and printed.strip().endswith("report.json")
+
+
+def test_released_model_judges_unless_another_is_named(tmp_path):
+    """On drawn people, whom it was not trained on: their masks are seen."""
+    assert classifier.load(RELEASE).labels == list(CLASSES)
+    image, people = draw_scene(np.random.default_rng(0), 2, 480, 320)
+    Image.fromarray(image).save(tmp_path / "people.png")
+    assert main(["predict", str(tmp_path / "people.png"), "--json", str(tmp_path / "a.json")]) == 0
+    (answer,) = read_json(tmp_path / "a.json")
+    assert len(answer["faces"]) == len(people)
+    assert list(answer["faces"][0]["probabilities"]) == list(CLASSES)
+
+
+def test_released_model_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(photos, "RELEASE", tmp_path / "release")
+    with pytest.raises(FacemaskError, match="released model is missing.*--model"):
+        photos._load(tmp_path / "release")
+
+
+def test_faces_are_cut_as_in_training():
+    from facemask.release import FACE_MARGIN
+
+    assert MARGIN == FACE_MARGIN
