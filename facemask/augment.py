@@ -47,7 +47,8 @@ def _move(
 ) -> np.ndarray:
     """Mirror, turn, shift, squeeze and zoom: a face may fill the frame or half of it."""
     size = image.shape[0]
-    zoom = rng.uniform(0.85, 1.3) if rng.random() < 0.7 else rng.uniform(0.4, 0.9)
+    least = 0.4 if background is None else 0.33
+    zoom = rng.uniform(0.85, 1.3) if rng.random() < 0.7 else rng.uniform(least, 0.9)
     angle = np.deg2rad(rng.normal(0, 9))
     squeeze = np.exp(rng.normal(0, 0.06))
     shear = rng.normal(0, 0.05)

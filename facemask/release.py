@@ -1,31 +1,26 @@
-"""The released model: what it is trained on, and its training.
+"""What the released model is trained on.
 
 One three-class compact CNN, from `face-mask-12k` Train, the training groups of `face-mask-3class`,
 and masks that our own code puts on the bare faces of 12k Train, worn right and wrong. Training
-pictures that are copies of a picture in a test set are left out first. `facemask.measure` tests it.
+pictures that are copies of a picture in a test set are left out first. `facemask.recipe` trains
+on it, `facemask.measure` tests, `facemask.ship` publishes.
 """
 
-import csv
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
-import tensorflow as tf
 from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
-from tqdm.keras import TqdmCallback
 
 from facemask import CLASSES, copies, masks, transplant
-from facemask.augment import augment
 from facemask.download import download
 from facemask.faces import crops
 from facemask.files import read_image, write_json, write_whole
 from facemask.landmarks import shapes_of
-from facemask.models import compact
 from facemask.prepare import find_labelled, read_all, resize
 
 ARCHIVES = {
@@ -213,101 +208,3 @@ def collect(archives: str | Path, data_dir: str | Path = "data", seed: int = 0) 
     counts = {"copies_left_out": left_out, "pictures": dict(sorted(Counter(kinds).items()))}
     write_json(folder / "collected.json", counts)
     return folder
-
-
-def batches(
-    folder: Path, seed: int, batch_size: int, leave_out: Iterable[str] = ()
-) -> tf.data.Dataset:
-    """Endless augmented batches (image float32 (N, 96, 96, 3), class number int32 (N,)).
-
-    Every kind has its share of each batch, whatever its number of pictures.
-
-    Args:
-        folder: written by `collect`.
-        leave_out: kinds to train without, for the ablation.
-    """
-    pictures = np.load(folder / "pictures.npy", mmap_mode="r")
-    with open(folder / "kinds.csv", newline="") as file:
-        kinds = np.array([row["kind"] for row in csv.DictReader(file)])
-    places = {kind: np.flatnonzero(kinds == kind) for kind in KINDS if kind not in leave_out}
-    names = [kind for kind in places if len(places[kind])]
-    shares = np.array([KINDS[kind][1] for kind in names])
-    shares /= shares.sum()
-
-    def make(number: np.int64) -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng([seed, number])
-        chosen = [names[k] for k in rng.choice(len(names), batch_size, p=shares)]
-        images = []
-        for kind in chosen:
-            behind = pictures[rng.integers(len(pictures))]
-            behind = cv2.GaussianBlur(behind, (0, 0), float(rng.uniform(1, 8)))
-            images.append(augment(pictures[rng.choice(places[kind])], rng, behind))
-        classes = [CLASSES.index(KINDS[kind][0]) for kind in chosen]
-        return np.stack(images).astype(np.float32), np.int32(classes)
-
-    def load(number: tf.Tensor):
-        images, classes = tf.numpy_function(make, [number], [tf.float32, tf.int32])
-        images.set_shape((batch_size, IMAGE_SIZE, IMAGE_SIZE, 3))
-        classes.set_shape((batch_size,))
-        return images, tf.one_hot(classes, len(CLASSES))
-
-    data = tf.data.Dataset.counter().map(load, num_parallel_calls=2, deterministic=True)
-    return data.prefetch(4)
-
-
-def validation(
-    archives: str | Path, data_dir: str | Path = "data"
-) -> tuple[np.ndarray, np.ndarray]:
-    """12k Validation: uint8 RGB (800, 96, 96, 3) and one-hot classes (800, 3)."""
-    raw = download(str(Path(archives) / ARCHIVES["12k"]), data_dir)
-    found = {p: label for p, (split, label) in find_labelled(raw).items() if split == "validation"}
-    images = read_all(list(found), IMAGE_SIZE)
-    return images, np.eye(len(CLASSES))[[CLASSES.index(label) for label in found.values()]]
-
-
-def fit(
-    archives: str | Path,
-    model_folder: str | Path,
-    data_dir: str | Path = "data",
-    epochs: int = 40,
-    seed: int = 0,
-    leave_out: Iterable[str] = (),
-) -> keras.Model:
-    """Train the released model and write <model_folder>/model.keras; goes on where it was cut off.
-
-    Adam with a cosine schedule, label smoothing (Szegedy et al. 2016, arXiv 1512.00567) and an
-    exponential moving average of the weights (Polyak and Juditsky 1992), which is what is kept.
-    An epoch is 24,000 pictures. No choice is made on any test set: the last epoch counts.
-    """
-    folder, steps, batch_size = Path(model_folder), 375, 64
-    keras.utils.set_random_seed(seed)
-    model = compact(IMAGE_SIZE, len(CLASSES))
-    rate = keras.optimizers.schedules.CosineDecay(
-        1e-4, epochs * steps, warmup_target=3e-3, warmup_steps=steps
-    )
-    model.compile(
-        optimizer=keras.optimizers.AdamW(
-            rate, weight_decay=1e-3, use_ema=True, ema_momentum=0.998
-        ),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.05),
-        metrics=["accuracy"],
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    collected = collect(archives, data_dir, seed=0)
-    model.fit(
-        batches(collected, seed, batch_size, leave_out),
-        steps_per_epoch=steps,
-        epochs=epochs,
-        validation_data=validation(archives, data_dir),
-        verbose=0,
-        callbacks=[
-            TqdmCallback(verbose=0, tqdm_class=tqdm, desc="Training the released model"),
-            keras.callbacks.CSVLogger(folder / "history.csv", append=True),
-            keras.callbacks.BackupAndRestore(folder / "backup", double_checkpoint=True),
-        ],
-    )
-    with write_whole(folder / "labels.txt") as partial:
-        partial.write_text("\n".join(CLASSES) + "\n")
-    with write_whole(folder / "model.keras") as partial:
-        model.save(partial)
-    return model
