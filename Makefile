@@ -1,6 +1,8 @@
 # The menu. `make` lists it.
 PYTHON ?= python3
 DATASET ?= sample
+# The page's model: the released one, or else that of your own run.
+MODEL ?= $(if $(wildcard models/release/tfjs),models/release,models/$(DATASET)/compact/exports)
 export TF_CPP_MIN_LOG_LEVEL = 2
 BIN := .venv/bin
 
@@ -15,6 +17,14 @@ lab: .venv/installed  ## open the notebooks in JupyterLab
 
 test: .venv/installed  ## run every test; FACEMASK_ARCHIVES=<folder of zips> adds those on photographs
 	$(BIN)/python -m pytest
+
+web: .venv/installed  ## build the web page from MODEL into web/dist and serve it; needs Node.js
+	@$(BIN)/python web/build.py "$(MODEL)"
+	@echo "The page is at http://localhost:8000; stop it with Ctrl+C"
+	@$(BIN)/python -m http.server --directory web/dist --bind 127.0.0.1 8000
+
+bench: .venv/installed  ## measure speed and size into reports/bench.json; hours the first time
+	@$(BIN)/python -m facemask.bench
 
 notebooks: run  ## run the notebooks on DATASET and save them, without photographs, for committing
 	$(BIN)/python -m facemask.notebooks save --dataset "$(DATASET)"
@@ -35,4 +45,4 @@ clean:  ## remove the environment; data and models stay
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@touch $@
 
-.PHONY: help run lab test notebooks lock clean
+.PHONY: help run lab test web bench notebooks lock clean

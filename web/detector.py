@@ -57,7 +57,7 @@ def convert(tflite: bytes, folder: Path) -> None:
         if kind == "DEQUANTIZE":
             continue
         if getattr(options, "fusedActivationFunction", 0) != 0:
-            raise FacemaskError(f"the face finder's {kind} has an activation; extend web/detector.py")
+            raise FacemaskError(f"the finder's {kind} has an activation; extend web/detector.py")
         node = {"name": names[result], "input": [names[i] for i in inputs], "attr": {"T": FLOAT}}
         if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             # TF.js runs a convolution with the ReLU after it in one go.
