@@ -55,6 +55,7 @@ sys.path.insert(0, os.getcwd())
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"'''
 
 PHOTOGRAPHS = "photographs"  # the tag of a cell whose output shows pictures of people
+DRAWN = "drawn"  # the tag of a cell whose output shows drawn people only
 MOST_TEXTURE = 0.02  # share of middling steps between pixels; plots have half, photographs twice
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(home|root|tmp|Users|mnt|var|opt|work|content)/")
 REMOVED = "Run this cell to see the photographs; they are not ours to publish."
@@ -98,8 +99,7 @@ def run(dataset: str, **settings: int) -> Path:
             raise FacemaskError(f"{notebook.name} stopped: {_error(target)}; see {target}")
         print(f"{time.monotonic() - start:.0f} s")
     run_folder = executed.parent
-    for path in sorted(run_folder.glob("*/exports/*")) + [run_folder / "report.json",
-                                                          run_folder / "prediction.png"]:
+    for path in [*sorted(run_folder.glob("*/exports/*")), run_folder / "report.json"]:
         print(f"made {path.relative_to(ROOT)}")
     return executed
 
@@ -158,7 +158,9 @@ def problems(notebook: nbformat.NotebookNode) -> list[str]:
             if MACHINE_PATH.search(text):
                 found.append(f"code cell {number} shows a path of a machine")
             for kind, data in output.get("data", {}).items():
-                if kind.startswith("image/") and (PHOTOGRAPHS in tags or _like_photograph(data)):
+                if kind.startswith("image/") and (
+                    PHOTOGRAPHS in tags or (DRAWN not in tags and _like_photograph(data))
+                ):
                     found.append(f"code cell {number} holds what looks like a photograph")
     return found
 
