@@ -23,9 +23,10 @@ def split_copies(split_folder: str | Path, run: str | Path, progress: bool = Tru
         copy in the second (`copies.shared`); of_training: for test and validation and each class
         the number of images and of those with a copy in train, by `KINDS`: "same" is the same
         picture, perhaps re-encoded, resized, re-lit or mirrored; "near" may be cropped, turned or
-        shifted by a little as well; "all" are all that share a group with a training picture; closest: for each picture
-        of test and validation that has one, [its closest copy in train, shift]; groups: the files
-        of each group of two and more, largest first; group_sizes: number of groups by size.
+        shifted by a little as well; "all" are all that share a group with a training picture;
+        closest: for each picture of test and validation that has one, [its closest copy in train,
+        shift]; groups: the files of each group of two and more, largest first; group_sizes: number
+        of groups by size.
 
     Raises:
         FacemaskError: the folder was not written by `prepare`, or a picture cannot be read.
