@@ -9,7 +9,7 @@ from facemask import classifier
 from facemask.audit import levelled, shortcuts_of_run
 from facemask.figures import accuracy_with_interval, answer_figures, calibration_error, score
 from facemask.files import FacemaskError, read_json, write_json, write_whole
-from facemask.folds import fold_count, group_kfold, learning_curve_by_size, pool
+from facemask.folds import fold_count, group_kfold, learning_curve_by_size, pool, shares_for
 from facemask.leaks import copied, group_ids, split_copies
 from facemask.prepare import SPLITS, load_split, read_sources
 from facemask.train import read_history
@@ -125,7 +125,8 @@ def _short(split_folder: Path, run: Path, model_name: str, found: dict) -> tuple
         kfold = group_kfold(split_folder, run, model_name, groups, folds)
     except FacemaskError:  # fewer different pictures of a class than folds
         return None, None
-    return kfold, learning_curve_by_size(split_folder, run, model_name, groups, folds=folds)
+    shares = shares_for(len(files))
+    return kfold, learning_curve_by_size(split_folder, run, model_name, groups, shares, folds)
 
 
 def _mistakes(

@@ -1,7 +1,7 @@
 """Trained anew on parts of the data: group-aware folds, and a learning curve by size.
 
 Many trainings on two cores are affordable only if each is short, so these run at half the
-resolution and for 150 to 600 steps (`schedule`): they compare parts of the data with each other,
+resolution and for 100 to 600 steps (`schedule`): they compare parts of the data with each other,
 not with the finished model.
 """
 
@@ -25,19 +25,25 @@ from facemask.prepare import split_files
 from facemask.train import augmented, class_weights
 
 
-EPOCHS, LEAST_STEPS, MOST_STEPS = 3, 150, 600  # of a short training
+EPOCHS, LEAST_STEPS, MOST_STEPS = 3, 100, 600  # of a short training
 SCORED = 2000  # training pictures that a short training is scored on, at most
 SMALL_POOL, FEW_FOLDS, FOLDS = 2000, 3, 5  # below that many pictures, fewer folds
+SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training pictures, for the learning curve
 
 
 def schedule(images: int, batch_size: int = 32) -> int:
-    """Steps of a short training: three epochs, but at least 150 steps and at most 600."""
+    """Steps of a short training: three epochs, but at least 100 steps and at most 600."""
     return int(np.clip(EPOCHS * -(-images // batch_size), LEAST_STEPS, MOST_STEPS))
 
 
 def fold_count(images: int) -> int:
     """5 folds; 3 of a small pool."""
     return FEW_FOLDS if images < SMALL_POOL else FOLDS
+
+
+def shares_for(images: int) -> tuple[float, ...]:
+    """The shares for the learning curve; of a small pool the smallest would be a few pictures."""
+    return SHARES[1:] if images < SMALL_POOL else SHARES
 
 
 def pool(split_folder: str | Path) -> tuple[list[str], np.ndarray]:
@@ -67,8 +73,8 @@ def group_kfold(
     Returns:
         steps; image_size; folds: per fold images, train and held_out (accuracy, interval) and
         seconds; held_out: mean and sd over the folds; gap: mean of train less held-out accuracy
-        and its 95% interval by Student's t. (Folds share training pictures, so the interval is a little too
-        narrow: Bengio and Grandvalet, JMLR 2004.)
+        and its 95% interval by Student's t. (Folds share training pictures, so the interval is a
+        little too narrow: Bengio and Grandvalet, JMLR 2004.)
 
     Raises:
         FacemaskError: too few pictures for the folds, unknown model, no split folder.
@@ -93,7 +99,7 @@ def group_kfold(
 
 def learning_curve_by_size(
     split_folder: str | Path, run: str | Path, model_name: str,
-    group_ids: Sequence[int] | None = None, shares: Sequence[float] = (0.125, 0.25, 0.5, 1.0),
+    group_ids: Sequence[int] | None = None, shares: Sequence[float] = SHARES,
     folds: int = FOLDS, steps: int | None = None, batch_size: int = 32, seed: int = 0,
     progress: bool = True,
 ) -> list[dict]:

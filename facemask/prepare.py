@@ -197,12 +197,10 @@ def prepare(
     }
     done = folder / "prepare.json"
     before = read_json(done) if done.is_file() else {"settings": {}}
-    if exclude is not None:
-        named = read_exclusions(exclude)
-    elif before["settings"].get("pictures") == settings["pictures"]:
+    if exclude is None:
         named = {*before.get("excluded", ()), *before.get("exclude_unknown", ())}
     else:
-        named = set()
+        named = read_exclusions(exclude)
     if named:  # only then: what was trained before there were exclusions stays valid
         settings["exclude"] = hashlib.sha256("\n".join(sorted(named)).encode()).hexdigest()
     if before["settings"] == settings:

@@ -78,7 +78,7 @@ def test_report_gives_published_and_clean_figures(leaky, sample, monkeypatch):
     assert model["clean"]["accuracy"] == pytest.approx(right.mean())
     assert model["figures"]["copies"] == np.sum(~kept)
     assert model["verdict"]["says"] in ("overfits", "cannot tell", "does not overfit")
-    assert len(model["kfold"]["folds"]) == 3 and len(model["by_size"]) == 4
+    assert len(model["kfold"]["folds"]) == 3 and len(model["by_size"]) == 3
     assert report["shortcuts"]["on_test"]["all"]["accuracy"] > 0
     # A second evaluation reads what was kept, and a report is the same value.
     stamps = {p: p.stat().st_mtime_ns for p in leaky.run.rglob("*.json") if p.stem != "report"}
