@@ -178,8 +178,8 @@ def main(argv: list[str] | None = None) -> int:
             sub.add_argument("--batch-size", type=int, default=32)
             sub.add_argument(
                 "--exclude", type=Path,
-                help="file that names pictures to leave out, here and in every later step; an empty "
-                "one lifts that",
+                help="file that names pictures to leave out, here and in every later step; an "
+                "empty one lifts that",
             )
         return sub
 

@@ -10,8 +10,9 @@ bootstrap 95% interval. The rules, in this order:
 2. The test set cannot tell if the test pictures were not searched for copies of training pictures,
    or all of them are copies; if the model has learned nothing (its training accuracy may be
    chance); if the test pictures are surely easier than the training pictures, or harder than those
-   for validation, by more than 2 points; or if there are so few of them that a gap of 5 points (`TOLERATED`) cannot be ruled out,
-   be it because one class has too few: of two classes, one may hide 10 points, of three, 15.
+   for validation, by more than 2 points; or if there are so few of them that a gap of 5 points
+   (`TOLERATED`) cannot be ruled out, be it because one class has too few: of two classes, one may
+   hide 10 points, of three, 15.
 3. Otherwise it does not overfit: a gap of 5 points and more is ruled out.
 
 Everything else that is measured (calibration, copies, learning curve) is told, and decides nothing.
