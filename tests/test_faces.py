@@ -136,12 +136,18 @@ def test_tells_a_face_crop_from_a_photo() -> None:
 
     face = np.array([[10, 10, 80, 80, 0.9]])
     assert faces.is_face_crop(blank(100, 100), face)
-    assert faces.is_face_crop(blank(160, 300), face)
+    assert not faces.is_face_crop(blank(100, 160), face)  # there is more beside it
     assert not faces.is_face_crop(blank(400, 600), face)
+    assert not faces.is_face_crop(blank(256, 256), face)  # small, with much room round the face
+    assert not faces.is_face_crop(blank(160, 300), face)
+    selfie = face * (5, 5, 5, 5, 1)
+    assert faces.is_face_crop(blank(500, 480), selfie)
+    assert not faces.is_face_crop(blank(800, 600), selfie)
     two = np.array([[10, 10, 80, 80, 0.9], [110, 10, 70, 70, 0.8]])
     assert not faces.is_face_crop(blank(150, 200), two)
-    unsure = np.array([[10, 10, 80, 80, 0.9], [110, 10, 70, 70, 0.3]])
-    assert faces.is_face_crop(blank(150, 200), unsure)
+    eyes = np.array([[10, 10, 40, 40, 0.7], [60, 10, 40, 40, 0.6]])
+    assert faces.is_face_crop(blank(100, 110), eyes)
+    assert not faces.is_face_crop(blank(300, 310), eyes)
     none = np.empty((0, 5))
     assert faces.is_face_crop(blank(120, 100), none)
     assert not faces.is_face_crop(blank(1200, 1000), none)

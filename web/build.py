@@ -75,7 +75,8 @@ def settings() -> dict:
     """The numbers by which faces are found and cut, for the page to do as Python does."""
     names = [
         "PASSES", "ALWAYS", "MAX_ENLARGE", "FLOOR", "SAME_FACE", "NESTED", "MIN_SCORE", "TINY",
-        "TINY_EXTRA", "CROP_SIDE", "CROP_ASPECT", "CROP_FILL", "CROP_SURE", "CROP_RIVAL", "BOX_FIT",
+        "TINY_EXTRA", "CROP_SIDE", "CROP_ASPECT", "CROP_FILL", "CROP_SMALL", "CROP_SURE",
+        "CROP_RIVAL", "BOX_FIT",
     ]  # fmt: skip
     values = {name: getattr(faces, name) for name in names}
     network = faces.BACK._asdict()

@@ -39,15 +39,15 @@ export function cropFace(image, { x, y, w, h }, size, margin) {
 
 /** Whether the picture is one face, cut out: `is_face_crop` in facemask/faces.py. */
 export function isFaceCrop({ width, height }, faces, settings) {
-  const { cropSide, cropAspect, cropFill, cropSure, cropRival } = settings;
+  const { cropSide, cropAspect, cropFill, cropSmall, cropSure, cropRival } = settings;
   const shorter = Math.min(width, height);
   const longer = Math.max(width, height);
-  const small = longer <= cropSide && longer <= cropAspect * shorter;
-  const fallingSizes = (list) => list.map(sizeOf).sort((a, b) => b - a);
-  const sure = fallingSizes(faces.filter((face) => face.score >= cropSure));
+  if (longer > cropAspect * shorter) return false;
+  const sure = faces.filter((face) => face.score >= cropSure).map(sizeOf);
+  sure.sort((a, b) => b - a);
   if (sure.length > 1 && sure[1] >= cropRival * sure[0]) return false;
-  const [largest = 0] = sure.length ? sure : fallingSizes(faces);
-  return small || largest >= cropFill * shorter;
+  if (longer <= cropSide) return sure.length === 0 || sure[0] >= cropSmall * shorter;
+  return sure.length > 0 && sure[0] >= cropFill * shorter;
 }
 
 // Step 2 and 3: one pass. Boxes are in units of the picture's sides.
