@@ -29,6 +29,9 @@ bench: .venv/installed  ## measure speed and size into reports/bench.json; hours
 notebooks: run  ## run the notebooks on DATASET and save them, without photographs, for committing
 	$(BIN)/python -m facemask.notebooks save --dataset "$(DATASET)"
 
+release: .venv/installed  ## make models/release again from the zips in ARCHIVES, and print what changed
+	$(BIN)/python -m facemask.ship "$(ARCHIVES)"
+
 lock: .venv/installed  ## pin requirements.txt anew
 	$(BIN)/python -m pip install -q uv
 	# backports-strenum 1.3 refuses Python 3.11, which uv overlooks
@@ -45,4 +48,4 @@ clean:  ## remove the environment; data and models stay
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@touch $@
 
-.PHONY: help run lab test web bench notebooks lock clean
+.PHONY: help run lab test web bench notebooks release lock clean

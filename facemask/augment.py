@@ -23,9 +23,9 @@ def augment(
     Returns:
         uint8 RGB (S, S, 3).
     """
-    image = _move(image, rng, background)
-    image = _relight(image, rng)
-    image = _degrade(image, rng)
+    image = move(image, rng, background)
+    image = relight(image, rng)
+    image = degrade(image, rng)
     return image
 
 
@@ -42,7 +42,7 @@ def augment_lightly(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.warpAffine(image, matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _move(
+def move(
     image: np.ndarray, rng: np.random.Generator, background: np.ndarray | None
 ) -> np.ndarray:
     """Mirror, turn, shift, squeeze and zoom: a face may fill the frame or half of it."""
@@ -78,7 +78,7 @@ def _move(
     )
 
 
-def _relight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def relight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Brightness, contrast, gamma, colour cast and saturation, by one table per channel."""
     levels = np.linspace(0, 1, 256)
     gamma = np.exp(rng.normal(0, 0.25))
@@ -93,7 +93,7 @@ def _relight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return image
 
 
-def _degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Resolution, blur, noise, JPEG and a covered patch: the camera and the way to us."""
     size = image.shape[0]
     if rng.random() < 0.6:

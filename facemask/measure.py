@@ -1,7 +1,7 @@
 """Test the released model: on faces from elsewhere, and on what must not change its answer.
 
-`python -m facemask.measure ARCHIVES MODEL [MODEL ...]` writes reports/release.json. Accuracy is
-argmax over the classes that a set has.
+`python -m facemask.measure ARCHIVES MODEL [MODEL ...]` prints it. Accuracy is argmax over the
+classes that a set has.
 """
 
 import argparse
@@ -48,11 +48,18 @@ def test_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]
     }
 
 
-def score(model: classifier.Classifier, pictures: Labelled) -> dict:
-    """Accuracy and macro recall on one set, with 95% intervals, and every wrong answer."""
+def score(
+    model: classifier.Classifier, pictures: Labelled, images: np.ndarray | None = None
+) -> dict:
+    """Accuracy and macro recall on one set, with 95% intervals, and the wrong answers.
+
+    Args:
+        images: the pictures, uint8 RGB (N, S, S, 3), if they have been read already.
+    """
     labels = [label for label in model.labels if label in set(pictures.values())]
     columns = [model.labels.index(label) for label in labels]
-    images = read_all(list(pictures), model.image_size)
+    if images is None:
+        images = read_all(list(pictures), model.image_size)
     probabilities = model.predict(images)[:, columns]
     truth = np.array([labels.index(v) if v in labels else -1 for v in pictures.values()])
     answers = probabilities.argmax(axis=1)
@@ -161,19 +168,24 @@ def _answers(model: classifier.Classifier, images: list[np.ndarray]) -> np.ndarr
     return np.array(model.labels)[model.predict(inputs).argmax(axis=1)]
 
 
-def measure(archives: str | Path, models: list[Path], data_dir: str | Path = "data") -> dict:
-    """Every figure of every model; the first model is the released one."""
+def measure(archives: str | Path, models: dict[str, Path], data_dir: str | Path = "data") -> dict:
+    """Every figure of every model, by its name; the first is the released one.
+
+    Returns:
+        sets: number of pictures in each test set; models: per model and set what `score` gives;
+        behaviour: of the first model.
+    """
     sets = test_sets(archives, data_dir)
-    # A two-class model has nothing to say of a set with one class only, which it does not know.
     report: dict = {"sets": {name: len(pictures) for name, pictures in sets.items()}, "models": {}}
-    for path in models:
+    for name, path in models.items():
         model = classifier.load(path)
-        report["models"]["/".join(path.parts[-2:])] = {
-            name: score(model, pictures) for name, pictures in sets.items()
+        # A two-class model has nothing to say of a set whose one class it does not know.
+        report["models"][name] = {
+            test: score(model, pictures) for test, pictures in sets.items()
             if set(pictures.values()) & set(model.labels)
         }
-    released = classifier.load(models[0])
-    report["behaviour"] = behaviour(released, sets["12k Test, published"])
+    first = classifier.load(next(iter(models.values())))
+    report["behaviour"] = behaviour(first, sets["12k Test, published"])
     return report
 
 
@@ -182,11 +194,14 @@ if __name__ == "__main__":
     parser.add_argument("archives", type=Path)
     parser.add_argument("models", type=Path, nargs="+")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
-    parser.add_argument("--json", type=Path, default=Path("reports/release.json"))
+    parser.add_argument("--json", type=Path, help="write all figures there")
     args = parser.parse_args()
-    result = measure(args.archives, args.models, args.data_dir)
-    write_json(args.json, result)
-    for name, figures in result["models"].items():
+    result = measure(args.archives, {str(path): path for path in args.models}, args.data_dir)
+    if args.json:
+        write_json(args.json, result)
+    for model_name, figures in result["models"].items():
+        print(model_name)
         for test, row in figures.items():
-            print(f"{name:24} {test:46} {row['images']:5} accuracy {row['accuracy']:.4f}  "
+            print(f"  {test:46} {row['images']:5} accuracy {row['accuracy']:.4f}  "
                   f"macro recall {row['macro_recall']:.4f}")
+    print(result["behaviour"])

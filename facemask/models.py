@@ -30,7 +30,7 @@ def baseline(image_size: int, classes: int) -> keras.Model:
     return keras.Model(inputs, outputs, name="baseline")
 
 
-def compact(image_size: int, classes: int) -> keras.Model:
+def compact(image_size: int, classes: int, width: float = 1) -> keras.Model:
     """The project's own CNN: 120,000 parameters at any size, for a phone, a page or a service.
 
     The first layer halves the picture at once, which keeps the costly early layers small. Batch
@@ -40,21 +40,22 @@ def compact(image_size: int, classes: int) -> keras.Model:
     Args:
         image_size: side of the square input in pixels.
         classes: number of outputs, 2 or 3.
+        width: factor on the number of filters.
 
     Returns:
         A model from float32 (N, image_size, image_size, 3), 0..255, to softmax (N, classes).
     """
     inputs = keras.Input((image_size, image_size, 3), name="image")
     x = layers.Rescaling(1 / 255)(inputs)
-    x = _convolve(x, filters=16, strides=2)
-    x = _convolve(x, filters=24)
+    x = _convolve(x, filters=round(16 * width), strides=2)
+    x = _convolve(x, filters=round(24 * width))
     x = layers.MaxPooling2D(pool_size=2)(x)
-    x = _convolve(x, filters=48)
-    x = _convolve(x, filters=48)
+    x = _convolve(x, filters=round(48 * width))
+    x = _convolve(x, filters=round(48 * width))
     x = layers.MaxPooling2D(pool_size=2)(x)
-    x = _convolve(x, filters=64)
+    x = _convolve(x, filters=round(64 * width))
     x = layers.MaxPooling2D(pool_size=2)(x)
-    x = _convolve(x, filters=96)
+    x = _convolve(x, filters=round(96 * width))
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dropout(rate=0.3)(x)
     outputs = layers.Dense(units=classes, activation="softmax", name="probabilities")(x)

@@ -6,22 +6,9 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from facemask.files import read_json, write_whole
-
-ROOT = Path(__file__).resolve().parent.parent
-REPORTS = ROOT / "reports"
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.2f}%"
+from facemask.tables import REPORTS, ROOT, percent, table
 
 
 def run_table(name: str) -> str:
@@ -157,12 +144,99 @@ def finder_cost() -> str:
     ])
 
 
+def _share(row: dict) -> str:
+    if not row["faces"]:
+        return "none there"
+    return f"{percent(row['share'])} ({percent(row['low'])} to {percent(row['high'])})"
+
+
+def photos_table() -> str:
+    """Faces found, and found and judged right, by size, from reports/photos.json."""
+    rows = []
+    for band, row in read_json(REPORTS / "photos.json")["scenes"]["by size"].items():
+        if band != "48 px and more":
+            rows.append([band, str(row["unseen"]["found"]["faces"]),
+                         *(_share(row["unseen"][what]) for what in
+                           ("found", "found and judged right")),
+                         f"{row['false faces a photo']:.2f}"])
+    return table(["size of the face", "faces", "found (95% interval)",
+                  "found and judged right", "false faces a photo"], rows)
+
+
+def photos_classes() -> str:
+    """The same by class, with average precision."""
+    scenes = read_json(REPORTS / "photos.json")["scenes"]
+    precision = scenes["average precision at IoU 0.5"]
+    bands = ("64 px and more", "32 to 63 px")
+    rows = []
+    for label in ("with_mask", "without_mask", "incorrect_mask"):
+        rows.append([f"{label}*" if label == scenes["not unseen"] else label,
+                     *(_share(scenes["by size"][band][label]["found and judged right"])
+                       for band in bands),
+                     *(f"{precision[band][label]:.3f}" for band in (*bands, "all sizes"))])
+    rows.append(["mean", "", "", *(f"{precision[band]['mean']:.3f}"
+                                   for band in (*bands, "all sizes"))])
+    return table(["class", *(f"{band}: found and judged right" for band in bands),
+                  *(f"AP, {band}" for band in (*bands, "all sizes"))], rows)
+
+
+def photos_peer() -> str:
+    """The public detector beside ours, as far as it can be stated."""
+    scenes = read_json(REPORTS / "photos.json")["scenes"]
+    peer, row = scenes["peer"], scenes["by size"]["48 px and more"]
+    ours = {what: (row["with_mask"][what]["share"] + row["without_mask"][what]["share"]) / 2
+            for what in ("judged right of those found", "found and judged right")}
+    quoted = peer["judged right, 48 px and more, balanced (quoted)"]
+    return table(["faces of 48 px and more, as many masked as bare", "judged right",
+                  "found and judged right"], [
+        [f"[{peer['name']}]({peer['source']}), quoted", percent(quoted), "not published"],
+        ["this project", *(percent(value) for value in ours.values())],
+    ])
+
+
+def photos_speed() -> str:
+    """Time per stage, throughput and memory of `predict`."""
+    report = read_json(REPORTS / "photos.json")
+    speed, memory = report["speed"], report["memory"]
+    stages = speed["ms a photo, one stage after the other"]
+    rows = [[*(f"{ms:.1f} ms" for ms in stages.values()),
+             f"{speed['ms a photo, sum of the stages']:.0f} ms",
+             f"{speed['photos a second']:.1f} photos/s"]]
+    text = table([*stages, "sum", f"together, {speed['cores']} cores"], rows)
+    first, second = (memory[f"MB, median of the {half} half"] for half in ("first", "second"))
+    return (f"{text}\n\nMemory over {memory['photos']:,} photos: {first:.0f} MB in the first half "
+            f"of the run, {second:.0f} MB in the second, {memory['MB, most']:.0f} MB at most.")
+
+
+def finders_table() -> str:
+    """The face finders that were compared, from reports/faces.json: all photos, IoU 0.3."""
+    report = read_json(REPORTS / "faces.json")
+    rows = []
+    for name, facts in report["settings"].items():
+        bands = facts["all photos, IoU 0.3"]
+        false = sum(row["false faces a photo"] for row in bands.values())
+        rows.append([name, *(percent(row["recall"]) for row in bands.values()), f"{false:.2f}",
+                     f"{facts['CPU ms a photo']:.0f} ms"])
+    chosen = report["find_faces"]["all photos, IoU 0.3"]
+    false = sum(row["false faces a photo"] for row in chosen.values())
+    rows.append(["**as `predict` uses it**: back camera, 192 320 512 and 832",
+                 *(percent(row["recall"]) for row in chosen.values()), f"{false:.2f}",
+                 f"{report['find_faces']['ms a photo, 1 threads']:.0f} ms"])
+    return table(["BlazeFace, longer sides in px", *chosen, "false faces a photo",
+                  "one photo"], rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "12k": lambda: run_table("face-mask-12k"),
     "12k-time": lambda: run_time("face-mask-12k"),
     "12k-exports": lambda: export_table("face-mask-12k"),
     "3class": lambda: run_table("face-mask-3class-zip"),
     "3class-time": lambda: run_time("face-mask-3class-zip"),
+    "photos": photos_table,
+    "photos-classes": photos_classes,
+    "photos-peer": photos_peer,
+    "photos-speed": photos_speed,
+    "finders": finders_table,
     "copy-finder": finder_table,
     "copy-finder-cost": finder_cost,
 }

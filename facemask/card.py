@@ -1,0 +1,123 @@
+"""Tables of the released model, its ablation and its sizes, for the README and the model card."""
+
+from pathlib import Path
+
+import numpy as np
+
+from facemask.files import read_json
+from facemask.tables import REPORTS, ROOT, percent, table
+
+RELEASE = ROOT / "models" / "release"
+# Sets that one class makes up, or that hold three, are scored by the mean of the recalls.
+SHORT_NAMES = {
+    "12k Test, published": "12k Test",
+    "prajnasb": "prajnasb",
+    "scene faces, 48 px and more": "scenes, 48 px and more",
+    "scene faces, 24 to 47 px": "scenes, 24 to 47 px",
+    "3-class archive, held-out groups": "3-class, held out",
+}
+
+
+def _figure(row: dict) -> tuple[float, list[float]]:
+    """Accuracy on two classes; on three, where they are uneven, the mean recall."""
+    if len(row["recall"]) == 3:
+        return row["macro_recall"], row["macro_interval"]
+    return row["accuracy"], row["interval"]
+
+
+def release_table() -> str:
+    """Every test set, for the released model, its int8 form and the models trained on 12k."""
+    models = read_json(RELEASE / "report.json")["models"]
+    rows = []
+    for name, row in models["released"].items():
+        value, (low, high) = _figure(row)
+        line = [name, str(row["images"]), f"**{percent(value)}** ({percent(low)} to {percent(high)})"]
+        for other in list(models)[1:]:
+            found = models[other].get(name)
+            # A two-class model cannot be asked about three classes.
+            same = found and len(found["recall"]) == len(row["recall"])
+            line.append(percent(_figure(found)[0]) if same else "cannot")
+        rows.append(line)
+    return table(["test set", "pictures", "released (95% interval)", *list(models)[1:]], rows)
+
+
+def behaviour_table() -> str:
+    """What must not change the answer, what must, and what is not a mask."""
+    report = read_json(RELEASE / "report.json")["behaviour"]
+    rows = [[f"the answer stays when the picture is: {k}", percent(v)]
+            for k, v in report["unchanged"].items()]
+    ways = {"right": "worn right: with_mask", "nose_out": "below the nose: incorrect_mask",
+            "chin_hang": "hanging at the chin: incorrect_mask",
+            "chin_out": "above the chin: incorrect_mask"}
+    rows += [[f"a mask drawn onto a bare face, {ways[k]}", percent(v)]
+             for k, v in report["drawn"].items()]
+    rows += [[f"not called with_mask: a bare face with {k.replace('_', ' at the ')}", percent(v)]
+             for k, v in report["not_a_mask"].items()]
+    return table(["behaviour", "rate"], rows)
+
+
+def mistakes_table() -> str:
+    """The released model's wrong answers on 12k Test, by file."""
+    row = read_json(RELEASE / "report.json")["models"]["released"]["12k Test, published"]
+    return table(["file", "label", "answer", "probability"], [
+        [m["file"], m["label"], m["answer"], f"{m['probability']:.2f}"] for m in row["mistakes"]
+    ])
+
+
+def release_facts() -> str:
+    """Size and training cost of the released model, in a sentence."""
+    report = read_json(RELEASE / "report.json")
+    sizes = {name: (RELEASE / name).stat().st_size / 1e3
+             for name in ("model.keras", "model.tflite", "model-int8.tflite")}
+    minutes = report["training"]["seconds"] / 60
+    photos = sum(n for kind, n in report["collected"]["pictures"].items()
+                 if kind.startswith(("12k", "3class")))
+    made = sum(report["collected"]["pictures"].values()) - photos
+    return (
+        f"{photos:,} photographs and {made:,} pictures with masks, hands and other things put on "
+        f"them; {report['recipe']['epochs']} epochs in {minutes:.0f} minutes on two cores, at most "
+        f"{report['training']['peak_memory_mb'] / 1e3:.1f} GB of memory. Sizes: "
+        + ", ".join(f"{name} {size:.0f} kB" for name, size in sizes.items()) + "."
+    )
+
+
+def ablation_table(part: str = "rows") -> str:
+    """Mean recall of each row on each test set: the mean over seeds and, in brackets, the spread."""
+    found = read_json(REPORTS / "ablation.json")[part]
+    rows = []
+    for name, runs in found.items():
+        seeds = [run for key, run in runs.items() if key != "cost"]
+        line = [name]
+        if part == "sizes":
+            cost = runs["cost"]
+            line += [f"{cost['parameters']:,}", f"{cost['multiply_adds'] / 1e6:.1f} M"]
+        else:
+            line.append(str(len(seeds)))
+        for test in SHORT_NAMES:
+            values = 100 * np.array([run[test]["macro_recall"] for run in seeds])
+            spread = f" (±{np.ptp(values) / 2:.1f})" if len(values) > 1 else ""
+            line.append(f"{values.mean():.1f}{spread}")
+        rows.append(line)
+    first = ["network", "parameters", "multiply-adds"] if part == "sizes" else ["recipe", "seeds"]
+    return table([*first, *SHORT_NAMES.values()], rows)
+
+
+def schedule() -> str:
+    """What the ablation's shortened schedule is."""
+    s = read_json(REPORTS / "ablation.json")["schedule"]
+    return (f"A shortened schedule: {s['epochs']} epochs of {s['steps'] * 64:,} pictures at "
+            f"{s['image_size']} px, where the released model had "
+            f"{read_json(RELEASE / 'report.json')['recipe']['epochs']} of "
+            f"{read_json(RELEASE / 'report.json')['recipe']['steps'] * 64:,} at 96 px.")
+
+
+BLOCKS = {
+    "release": release_table,
+    "release-facts": release_facts,
+    "release-behaviour": behaviour_table,
+    "release-mistakes": mistakes_table,
+    "ablation": ablation_table,
+    "ablation-schedule": schedule,
+    "sizes": lambda: ablation_table("sizes"),
+}
+CARD: Path = RELEASE / "README.md"

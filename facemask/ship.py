@@ -1,0 +1,129 @@
+"""Make the released model again: `python -m facemask.ship ARCHIVES` (`make release`).
+
+Gathers the training pictures, trains, exports, measures, fills the model card, prints how the new
+figures differ from those in models/release, and then replaces it.
+"""
+
+import argparse
+import csv
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from facemask import CLASSES
+from facemask.export import export_model
+from facemask.files import FacemaskError, read_json, write_json, write_whole
+from facemask.measure import measure, test_sets
+from facemask.prepare import read_all
+from facemask.readme import render
+from facemask.recipe import Recipe, fit
+from facemask.release import IMAGE_SIZE, KINDS, collect
+
+ROOT = Path(__file__).resolve().parent.parent
+RELEASE = ROOT / "models" / "release"
+PEERS = ROOT / "models" / "face-mask-12k"  # measured beside the released model, if trained here
+
+
+def calibration(folder: Path, each: int = 67, seed: int = 0) -> np.ndarray:
+    """Training pictures of every class, uint8 RGB (3 * each, 96, 96, 3), by the kinds' shares.
+
+    Args:
+        folder: written by `release.collect`.
+    """
+    pictures = np.load(folder / "pictures.npy", mmap_mode="r")
+    with open(folder / "kinds.csv", newline="") as file:
+        kinds = np.array([row["kind"] for row in csv.DictReader(file)])
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for label in CLASSES:
+        shares = np.zeros(len(kinds))
+        for kind, (of, share) in KINDS.items():
+            if of == label:
+                shares[kinds == kind] = share / max(np.sum(kinds == kind), 1)
+        chosen += sorted(rng.choice(len(kinds), each, replace=False, p=shares / shares.sum()))
+    return np.stack([pictures[i] for i in chosen])
+
+
+def ship(archives: Path, data_dir: Path, recipe: Recipe, seed: int, out: Path = RELEASE) -> dict:
+    """Train, export and measure; replaces `out` as a whole once all of it is made.
+
+    The card (README.md in `out`) is kept, its figures filled anew.
+
+    Returns:
+        The report, which is also written to report.json in `out`.
+
+    Raises:
+        FacemaskError: an archive is missing, or an export does not equal Keras.
+    """
+    trained = data_dir / "release-model"
+    fit(archives, trained, data_dir, recipe, seed)
+    collected = collect(archives, data_dir)
+    published = test_sets(archives, data_dir)["12k Test, published"]
+    images = read_all(list(published), IMAGE_SIZE, "Reading test pictures")
+    answers = np.array([CLASSES.index(label) for label in published.values()])
+    made = data_dir / "release-made"
+    export_model(trained, calibration(collected), images, answers, made)
+    for form in ("model-float16.tflite", "model-dynamic.tflite"):  # any run's export has them
+        (made / form).unlink()
+    models = {"released": made / "model.keras", "released, int8": made / "model-int8.tflite"}
+    for name in ("baseline", "compact"):
+        if (PEERS / name / "model.keras").is_file():
+            models[f"{name}, 12k alone"] = PEERS / name / "model.keras"
+    report = {
+        "recipe": {"epochs": recipe.epochs, "steps": recipe.steps, "seed": seed},
+        "training": read_json(trained / "training.json"),
+        "collected": read_json(collected / "collected.json"),
+        **measure(archives, models, data_dir),
+    }
+    write_json(made / "report.json", report)
+    shutil.copy(trained / "history.csv", made / "history.csv")
+    if (out / "report.json").is_file():
+        compare(read_json(out / "report.json"), report)
+    if (out / "README.md").is_file():
+        shutil.copy(out / "README.md", made / "README.md")
+    with write_whole(out) as partial:
+        shutil.copytree(made, partial)
+    if (out / "README.md").is_file():
+        text = render((out / "README.md").read_text("utf-8"))
+        with write_whole(out / "README.md") as partial:
+            partial.write_text(text, "utf-8")
+    return report
+
+
+def compare(old: dict, new: dict) -> None:
+    """Print the differences between the macro recalls of two reports, in points."""
+    for model, rows in new["models"].items():
+        for name, row in rows.items():
+            before = old["models"].get(model, {}).get(name)
+            if before:
+                change = 100 * (row["macro_recall"] - before["macro_recall"])
+                tqdm.write(f"{model:20} {name:46} {row['macro_recall']:.4f}  {change:+.2f} points")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("archives", type=Path, help="folder of the data sets' zips")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--out", type=Path, default=RELEASE)
+    parser.add_argument("--epochs", type=int, default=Recipe().epochs, help="fewer, for a trial")
+    parser.add_argument("--steps", type=int, default=Recipe().steps, help="in an epoch")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    recipe = Recipe(epochs=args.epochs, steps=args.steps)
+    try:
+        report = ship(args.archives, args.data_dir, recipe, args.seed, args.out)
+    except FacemaskError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for name, row in report["models"]["released"].items():
+        low, high = row["interval"]
+        print(f"{name:46} {row['accuracy']:.4f}  95% {low:.4f} to {high:.4f}")
+    print(report["training"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
