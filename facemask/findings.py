@@ -15,23 +15,27 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is impor
 from tqdm import tqdm  # noqa: E402
 
 from facemask import CLASSES  # noqa: E402
-from facemask.files import FacemaskError, read_json, write_json, write_whole  # noqa: E402
+from facemask.files import FacemaskError, write_json, write_whole  # noqa: E402
 
 MODELS = ("baseline", "compact")
 LEAST_SIDE = 48  # pixels of a scene's face, where small ones are left out
 
 
-def leak(dataset: str, models_dir: Path = Path("models")) -> dict:
+def leak(
+    dataset: str, data_dir: Path = Path("data"), models_dir: Path = Path("models")
+) -> dict:
     """The same models by a simple and by a group-aware split of one data set.
 
-    Both must have been trained and evaluated: `train` and `evaluate`, with and without
+    Both must have been trained before: `python -m facemask train`, with and without
     --simple-split.
     """
     from facemask.download import dataset_name
+    from facemask.evaluate import evaluate
 
     result = {"dataset": dataset_name(dataset), "splits": {}}
     for kind, end in (("simple", "-simple"), ("grouped", "")):
-        report = read_json(models_dir / (result["dataset"] + end) / "report.json")
+        name = result["dataset"] + end
+        report = evaluate(data_dir / "split" / name, models_dir / name, trainings=False)
         result["splits"][kind] = {
             "copies_of_training": report["copies"]["of_training"]["test"],
             "models": {
