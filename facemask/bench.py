@@ -84,6 +84,12 @@ def latency() -> dict:
     return {"peak_multiply_adds_per_second": best, "models": models}
 
 
+def one_face(tflite: str | Path) -> float:
+    """Milliseconds that one thread of LiteRT takes for one answer, the median of 50."""
+    run = _runner(Path(tflite), 1)
+    return 1e3 * float(np.median([_seconds(run) for _ in range(50)]))
+
+
 def _runner(path: Path, batch: int) -> Callable[[], None]:
     """One answer about `batch` pictures by one thread."""
     interpreter = Interpreter(model_path=str(path), num_threads=1)
@@ -161,7 +167,7 @@ def start() -> dict:
     }
     report = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     found: dict[str, list] = {name: [] for name in scripts}
-    for _ in range(5):
+    for _ in range(3):
         for name, script in scripts.items():
             code = script.format(exports=EXPORTS) + report
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
