@@ -37,15 +37,83 @@ def run_time(name: str) -> str:
 
 
 def export_table(name: str) -> str:
-    """Largest difference from Keras and size of each export, from reports/<name>.json."""
+    """Each export against Keras, and its size, from reports/<name>.json."""
     rows = []
     for model, forms in read_json(REPORTS / f"{name}.json")["exports"].items():
         for form, row in forms.items():
+            if form == "keras" or "not_run" in row:
+                continue
             rows.append([model, form, str(row["images"]), f"{row['largest_difference']:.1e}",
-                         str(row["changed_answers"]), f"{row['bytes'] / 1e3:,.0f} kB"])
-    return table(
-        ["model", "export", "pictures", "largest difference", "changed answers", "size"], rows
-    )
+                         f"{row['mean_difference']:.1e}", str(row["changed_answers"]),
+                         f"{row['bytes'] / 1e3:,.0f} kB"])
+    return table(["model", "export", "pictures", "largest difference", "mean", "changed answers",
+                  "size"], rows)
+
+
+def bench(part: str, render: Callable[[dict], str]) -> str:
+    """One part of reports/bench.json, as `render` shows it, if it has been measured."""
+    figures = read_json(REPORTS / "bench.json").get(part)
+    return render(figures) if figures else "Not measured yet: `make bench`."
+
+
+def latency_table(figures: dict) -> str:
+    """One face by LiteRT on one core."""
+    rows = [
+        [name, f"{row['bytes'] / 1e3:,.0f} kB", f"{row['milliseconds']:.2f} ms",
+         f"{row['milliseconds_in_32']:.2f} ms", f"{row['times_faster']:.1f}",
+         f"{100 * row['share_of_peak']:.0f}%"]
+        for name, row in figures["models"].items()
+    ]
+    return table(["model", "file", "one face", "each of 32", "times MobileNetV2's speed",
+                  "of the core's float32 peak"], rows)
+
+
+def browser_table(figures: dict) -> str:
+    """The TF.js export in headless Chromium."""
+    rows = []
+    for name, row in figures.items():
+        if "not_run" in row:
+            rows.append([name, "-", "-", "-", "not there: no graphics card"])
+        else:
+            rows.append([name, f"{row['milliseconds']:.1f} ms", f"{row['faces_per_second']:.0f}",
+                         f"{row['largest_difference']:.1e}",
+                         f"{row['changed_answers']} of {row['images']}"])
+    return table(["backend", "one face", "faces a second", "largest difference from Keras",
+                  "changed answers"], rows)
+
+
+def start_table(figures: dict) -> str:
+    """From nothing to the first answer."""
+    rows = [
+        [name, f"{row['processor_seconds']:.1f} s", f"{row['megabytes']:,.0f} MB"]
+        for name, row in figures.items()
+    ]
+    return table(["runtime", "processor time to the first answer", "memory"], rows)
+
+
+def growth_table(figures: dict) -> str:
+    """Training as the pictures grow in number."""
+    rows = [
+        [f"{row['pictures']:,}", f"{row['processor_milliseconds_a_picture']:.1f} ms",
+         f"{row['megabytes']:,.0f} MB"]
+        for row in figures.values()
+    ]
+    return table(["training pictures", "processor time a picture", "peak memory"], rows)
+
+
+def training_table(report: dict) -> str:
+    """Training against the field's pipeline."""
+    rows = []
+    for name in ("ours", "field"):
+        row = report[name]
+        least = "" if row["reached"] else "more than "
+        rows.append([
+            {"ours": "compact CNN, 96 px", "field": "the field's: CNN at 224 px from files"}[name],
+            f"{row['images_per_second']:.0f}", f"{least}{row['epochs']:.2f}",
+            f"{least}{row['seconds'] / 60:.0f} min", percent(row["accuracy"]),
+        ])  # fmt: skip
+    return table(["training", "pictures a second", "epochs to 98.8% on 12k Test",
+                  "that is", "best seen"], rows)
 
 
 def interval(figures: dict) -> str:
@@ -230,6 +298,11 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "12k": lambda: run_table("face-mask-12k"),
     "12k-time": lambda: run_time("face-mask-12k"),
     "12k-exports": lambda: export_table("face-mask-12k"),
+    "bench-latency": lambda: bench("latency", latency_table),
+    "bench-browser": lambda: bench("browser", browser_table),
+    "bench-start": lambda: bench("start", start_table),
+    "bench-growth": lambda: bench("growth", growth_table),
+    "bench-training": lambda: bench("training", training_table),
     "3class": lambda: run_table("face-mask-3class-zip"),
     "3class-time": lambda: run_time("face-mask-3class-zip"),
     "photos": photos_table,
