@@ -186,6 +186,7 @@ class _Short:
         model.fit(
             augmented(data, self.model_name, self.seed + fold).prefetch(2),
             steps_per_epoch=self.steps, epochs=1, verbose=0,
+            shuffle=False,  # the data set does that itself
             class_weight=class_weights(labels, counts),
         )
         some = np.random.default_rng(self.seed).permutation(chosen)[:SCORED]
