@@ -171,7 +171,8 @@ def start() -> dict:
         "TensorFlow, SavedModel": LOADER.replace("{form}", "saved_model"),
         "Keras": LOADER.replace("{form}", "model.keras"),
     }
-    report = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    # Not getrusage: a new process inherits its parent's peak there. Linux only.
+    report = "print(*[line for line in open('/proc/self/status') if 'VmHWM' in line])"
     found: dict[str, list] = {name: [] for name in scripts}
     for _ in range(3):
         for name, script in scripts.items():
@@ -182,7 +183,7 @@ def start() -> dict:
             seconds = time.perf_counter() - begun
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            found[name].append((seconds, used, int(said.split()[-1]) / 1024))
+            found[name].append((seconds, used, int(said.split()[-2]) / 1024))
     return {
         name: dict(zip(("seconds", "processor_seconds", "megabytes"),
                        (float(v) for v in np.median(rows, axis=0))))
