@@ -139,10 +139,11 @@ def leaking_shares(found: dict, split_folder: str | Path, seed: int = 0) -> dict
         for part, members in zip(order, pack([paths[n] for n in ours]), strict=True):
             dealt[[int(path.name) for path in members]] = part
     side |= {"simple split": drawn, "group-aware split": dealt}
-    return {
-        name: float(np.isin(group[where == "test"], group[where == "train"]).mean())
-        for name, where in side.items()
-    }
+    shares = {}
+    for name, where in side.items():
+        leaks = np.isin(group[where == "test"], group[where == "train"])
+        shares[name] = float(leaks.mean()) if len(leaks) else 0.0
+    return shares
 
 
 def summary(found: dict) -> str:

@@ -1,4 +1,4 @@
-"""Fill the README's tables from `reports/`, so that no figure in it is typed by hand.
+"""Fill the tables of the README and the model card from reports: no figure is typed by hand.
 
 `python -m facemask.readme` rewrites what stands between `<!-- begin NAME -->` and
 `<!-- end NAME -->`; a test fails when the README and the reports differ.
@@ -7,6 +7,7 @@
 import re
 from collections.abc import Callable
 
+from facemask import card
 from facemask.files import read_json, write_whole
 from facemask.tables import REPORTS, ROOT, percent, table
 
@@ -171,8 +172,10 @@ def elsewhere_table() -> str:
     for title, by_model in read_json(REPORTS / "elsewhere.json")["sets"].items():
         first = next(iter(by_model.values()))
         rows.append([title, f"{first['images']:,}", f"{first['copies_left_out']:,}",
-                     *(interval(figures) for figures in by_model.values())])
-    return table(["tested on", "pictures", "copies left out", *by_model], rows)
+                     *(f"{interval(figures)}, {percent(figures['balanced_accuracy'])}"
+                       for figures in by_model.values())])
+    header = (f"{model}: accuracy, mean recall" for model in by_model)
+    return table(["tested on", "pictures", "copies left out", *header], rows)
 
 
 def verdict_table() -> str:
@@ -310,9 +313,13 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "photos-peer": photos_peer,
     "photos-speed": photos_speed,
     "finders": finders_table,
+    **card.BLOCKS,
+    "elsewhere": elsewhere_table,
+    "verdict": verdict_table,
     "copy-finder": finder_table,
     "copy-finder-cost": finder_cost,
 }
+FILES = ("README.md", "models/release/README.md")
 
 
 def render(text: str) -> str:
@@ -330,5 +337,6 @@ def render(text: str) -> str:
 
 
 if __name__ == "__main__":
-    with write_whole(ROOT / "README.md") as partial:
-        partial.write_text(render((ROOT / "README.md").read_text("utf-8")), "utf-8")
+    for name in FILES:
+        with write_whole(ROOT / name) as partial:
+            partial.write_text(render((ROOT / name).read_text("utf-8")), "utf-8")

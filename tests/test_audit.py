@@ -1,6 +1,5 @@
 """Shortcuts, levelled pictures, label errors and exclusion files."""
 
-import csv
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from facemask.audit import (
     FAMILIES,
     label_errors,
+    label_errors_of_run,
     level,
     levelled,
     picture_features,
@@ -19,7 +19,7 @@ from facemask.audit import (
 )
 from facemask.evaluate import predict_split
 from facemask.files import FacemaskError, read_json, write_json
-from facemask.prepare import find_labelled
+from facemask.prepare import find_labelled, prepare, read_sources
 
 RNG = np.random.default_rng(5)
 
@@ -138,36 +138,30 @@ def test_levelled_accuracy_of_a_trained_model(trained):
     assert np.ptp(spread["after"]) < np.ptp(spread["before"])
 
 
-@pytest.fixture(scope="module")
-def mislabelled(trained, tmp_path_factory) -> tuple[Path, set[str]]:
-    """The drawn split with five masked training pictures filed as bare."""
-    folder = tmp_path_factory.mktemp("mislabelled") / "split"
-    shutil.copytree(trained.split, folder)
-    moved = sorted((folder / "train" / "with_mask").iterdir())[:5]
-    new = {path: folder / "train" / "without_mask" / path.name for path in moved}
-    for path, target in new.items():
-        path.rename(target)
-    with open(folder / "files.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
-    names = {p.relative_to(folder).as_posix(): t.relative_to(folder).as_posix()
-             for p, t in new.items()}
-    with open(folder / "files.csv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([names.get(row[0], row[0]), row[1]] for row in rows)
-    return folder, set(names.values())
-
-
-def test_planted_label_errors_come_first(trained, mislabelled):
-    folder, planted = mislabelled
-    found = label_errors(trained.run / "compact", folder, progress=False)
-    pictures = sum(sum(read_json(folder / "prepare.json")["counts"][s].values())
-                   for s in ("train", "validation"))
-    assert len(found) < pictures / 2
-    caught = [e for e in found[: len(found) // 2] if e["file"] in planted]
-    assert len(caught) >= 3  # of 5, by a model that has been trained for three epochs
-    for error in caught:
-        assert error["label"] == "without_mask" and error["source"].startswith("with_mask/")
+def test_planted_label_errors_come_first(trained, tmp_path):
+    """Reddish and bluish noise, with five red pictures filed among the blue ones."""
+    for label, tint in (("with_mask", (60, 90, 255)), ("without_mask", (255, 90, 60))):
+        (tmp_path / "in" / label).mkdir(parents=True)
+        for number in range(60):
+            wrong = label == "without_mask" and number < 5
+            colour = (60, 90, 255) if wrong else tint
+            image = (_noise(48, 48) * (np.array(colour) / 255)).astype(np.uint8)
+            name = f"wrong-{number}.png" if wrong else f"{number}.png"
+            cv2.imwrite(str(tmp_path / "in" / label / name), image)
+    split = prepare(tmp_path / "in", "tinted", tmp_path, 48, grouped=False)
+    planted = {s for f, s in read_sources(split).items()
+               if "wrong" in s and not f.startswith("test/")}
+    found = label_errors(trained.run / "compact", split, progress=False)
+    assert len(planted) >= 3 and planted <= {e["source"] for e in found[: len(planted) + 1]}
+    for error in found[: len(planted) - 1]:
+        assert error["label"] == "without_mask" and error["suggested"] == "with_mask"
         assert error["probability"] < error["probability_suggested"]
-    assert found == label_errors(trained.run / "compact", folder, progress=False)
+    assert found == label_errors(trained.run / "compact", split, progress=False)
+    (tmp_path / "run").mkdir()
+    shutil.copytree(trained.run / "compact", tmp_path / "run" / "compact")
+    kept = label_errors_of_run(tmp_path / "run" / "compact", split, progress=False)
+    assert kept == label_errors_of_run(tmp_path / "run" / "compact", split)
+    assert {e["source"] for e in kept["suspects"]} >= planted
 
 
 def test_label_errors_need_a_keras_model(trained, tmp_path):
