@@ -1,28 +1,9 @@
-"""Tables of the released model, its ablation and its sizes, for the README and the model card."""
-
-from pathlib import Path
-
-import numpy as np
+"""Tables of the released model, for the README and the model card."""
 
 from facemask.files import read_json
-from facemask.tables import REPORTS, ROOT, percent, table
+from facemask.tables import ROOT, percent, table
 
 RELEASE = ROOT / "models" / "release"
-# Sets that one class makes up, or that hold three, are scored by the mean of the recalls.
-SHORT_NAMES = {
-    "12k Test, published": "12k Test",
-    "prajnasb": "prajnasb",
-    "scene faces, 48 px and more": "scenes, 48 px and more",
-    "scene faces, 24 to 47 px": "scenes, 24 to 47 px",
-    "3-class archive, held-out groups": "3-class, held out",
-}
-
-
-def _figure(row: dict) -> tuple[float, list[float]]:
-    """Accuracy on two classes; on three, where they are uneven, the mean recall."""
-    if len(row["recall"]) == 3:
-        return row["macro_recall"], row["macro_interval"]
-    return row["accuracy"], row["interval"]
 
 
 def release_table() -> str:
@@ -30,15 +11,18 @@ def release_table() -> str:
     models = read_json(RELEASE / "report.json")["models"]
     rows = []
     for name, row in models["released"].items():
-        value, (low, high) = _figure(row)
-        line = [name, str(row["images"]), f"**{percent(value)}** ({percent(low)} to {percent(high)})"]
+        line = [name, str(row["images"])]
+        for key, interval in (("accuracy", "interval"), ("macro_recall", "macro_interval")):
+            low, high = row[interval]
+            line.append(f"**{percent(row[key])}** ({percent(low)} to {percent(high)})")
         for other in list(models)[1:]:
             found = models[other].get(name)
             # A two-class model cannot be asked about three classes.
             same = found and len(found["recall"]) == len(row["recall"])
-            line.append(percent(_figure(found)[0]) if same else "cannot")
+            line.append(percent(found["macro_recall"]) if same else "cannot")
         rows.append(line)
-    return table(["test set", "pictures", "released (95% interval)", *list(models)[1:]], rows)
+    return table(["test set", "pictures", "accuracy (95% interval)", "mean recall (95% interval)",
+                  *list(models)[1:]], rows)
 
 
 def behaviour_table() -> str:
@@ -81,43 +65,9 @@ def release_facts() -> str:
     )
 
 
-def ablation_table(part: str = "rows") -> str:
-    """Mean recall of each row on each test set: the mean over seeds and, in brackets, the spread."""
-    found = read_json(REPORTS / "ablation.json")[part]
-    rows = []
-    for name, runs in found.items():
-        seeds = [run for key, run in runs.items() if key != "cost"]
-        line = [name]
-        if part == "sizes":
-            cost = runs["cost"]
-            line += [f"{cost['parameters']:,}", f"{cost['multiply_adds'] / 1e6:.1f} M"]
-        else:
-            line.append(str(len(seeds)))
-        for test in SHORT_NAMES:
-            values = 100 * np.array([run[test]["macro_recall"] for run in seeds])
-            spread = f" (±{np.ptp(values) / 2:.1f})" if len(values) > 1 else ""
-            line.append(f"{values.mean():.1f}{spread}")
-        rows.append(line)
-    first = ["network", "parameters", "multiply-adds"] if part == "sizes" else ["recipe", "seeds"]
-    return table([*first, *SHORT_NAMES.values()], rows)
-
-
-def schedule() -> str:
-    """What the ablation's shortened schedule is."""
-    s = read_json(REPORTS / "ablation.json")["schedule"]
-    return (f"A shortened schedule: {s['epochs']} epochs of {s['steps'] * 64:,} pictures at "
-            f"{s['image_size']} px, where the released model had "
-            f"{read_json(RELEASE / 'report.json')['recipe']['epochs']} of "
-            f"{read_json(RELEASE / 'report.json')['recipe']['steps'] * 64:,} at 96 px.")
-
-
 BLOCKS = {
     "release": release_table,
     "release-facts": release_facts,
     "release-behaviour": behaviour_table,
     "release-mistakes": mistakes_table,
-    "ablation": ablation_table,
-    "ablation-schedule": schedule,
-    "sizes": lambda: ablation_table("sizes"),
 }
-CARD: Path = RELEASE / "README.md"
