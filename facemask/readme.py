@@ -269,11 +269,11 @@ def photos_speed() -> str:
     """Time per stage, throughput and memory of `predict`."""
     report = read_json(REPORTS / "photos.json")
     speed, memory = report["speed"], report["memory"]
-    stages = speed["ms a photo, one stage after the other"]
+    stages = speed["CPU ms a photo, one stage after the other"]
     rows = [[*(f"{ms:.1f} ms" for ms in stages.values()),
-             f"{speed['ms a photo, sum of the stages']:.0f} ms",
-             f"{speed['photos a second']:.1f} photos/s"]]
-    text = table([*stages, "sum", f"together, {speed['cores']} cores"], rows)
+             f"{speed['CPU ms a photo, sum of the stages']:.0f} ms",
+             f"{speed['photos a second']:.1f} photos/s on {speed['cores it got']:.2f} cores"]]
+    text = table([*(f"{stage}, CPU" for stage in stages), "sum", "all at once"], rows)
     first, second = (memory[f"MB, median of the {half} half"] for half in ("first", "second"))
     return (f"{text}\n\nMemory over {memory['photos']:,} photos: {first:.0f} MB in the first half "
             f"of the run, {second:.0f} MB in the second, {memory['MB, most']:.0f} MB at most.")
@@ -314,7 +314,11 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "photos-speed": photos_speed,
     "finders": finders_table,
     **card.BLOCKS,
+    "12k-copies": lambda: copies_table("face-mask-12k"),
+    "12k-clean": lambda: clean_table("face-mask-12k"),
+    "12k-verdict": lambda: verdict_texts("face-mask-12k"),
     "elsewhere": elsewhere_table,
+    "shortcuts": shortcuts_table,
     "verdict": verdict_table,
     "copy-finder": finder_table,
     "copy-finder-cost": finder_cost,
