@@ -268,12 +268,14 @@ def photos_peer() -> str:
 def photos_speed() -> str:
     """Time per stage, throughput and memory of `predict`."""
     report = read_json(REPORTS / "photos.json")
-    speed, memory = report["speed"], report["memory"]
+    speed, memory = report["speed"], report.get("memory")
     stages = speed["CPU ms a photo, one stage after the other"]
     rows = [[*(f"{ms:.1f} ms" for ms in stages.values()),
              f"{speed['CPU ms a photo, sum of the stages']:.0f} ms",
              f"{speed['photos a second']:.1f} photos/s on {speed['cores it got']:.2f} cores"]]
     text = table([*(f"{stage}, CPU" for stage in stages), "sum", "all at once"], rows)
+    if not memory:
+        return text
     first, second = (memory[f"MB, median of the {half} half"] for half in ("first", "second"))
     return (f"{text}\n\nMemory over {memory['photos']:,} photos: {first:.0f} MB in the first half "
             f"of the run, {second:.0f} MB in the second, {memory['MB, most']:.0f} MB at most.")
