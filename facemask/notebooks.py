@@ -223,10 +223,6 @@ def report(dataset: str) -> None:
         path.parent.parent.name: read_json(path)
         for path in sorted(run_folder.glob("*/exports/exports.json"))
     }
-    figures["seconds"] = {
-        path.stem: nbformat.read(path, as_version=4).metadata.papermill.duration
-        for path in sorted((run_folder / "notebooks").glob("0*.ipynb"))
-    }
     write_json(ROOT / "reports" / f"{run_folder.name}.json", figures)
 
 
