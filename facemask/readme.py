@@ -221,10 +221,11 @@ def photos_table() -> str:
         if band != "48 px and more":
             rows.append([band, str(row["unseen"]["found"]["faces"]),
                          *(_share(row["unseen"][what]) for what in
-                           ("found", "found and judged right")),
+                           ("found", "found and judged right", "found and either")),
                          f"{row['false faces a photo']:.2f}"])
     return table(["size of the face", "faces", "found (95% interval)",
-                  "found and judged right", "false faces a photo"], rows)
+                  "found and judged right", "the same, of masked and bare alone",
+                  "false faces a photo"], rows)
 
 
 def photos_classes() -> str:
@@ -305,7 +306,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "bench-start": lambda: bench("start", start_table),
     "bench-growth": lambda: bench("growth", growth_table),
     "bench-training": lambda: bench("training", training_table),
-    "3class": lambda: run_table("face-mask-3class-zip"),
     "photos": photos_table,
     "photos-classes": photos_classes,
     "photos-peer": photos_peer,
@@ -315,6 +315,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "12k-copies": lambda: copies_table("face-mask-12k"),
     "12k-clean": lambda: clean_table("face-mask-12k"),
     "12k-verdict": lambda: verdict_texts("face-mask-12k"),
+    "leak": leak_table,
     "elsewhere": elsewhere_table,
     "shortcuts": shortcuts_table,
     "verdict": verdict_table,
