@@ -27,7 +27,8 @@ def answers(scenes):
     said = []
     for path, boxes, names in scenes:
         labels = [name.replace("mask_weared_incorrect", "incorrect_mask") for name in names]
-        faces = [{"box": box.tolist(), "label": label, "probability": 0.9, "score": 0.8}
+        faces = [{"box": box.tolist(), "label": label, "probability": 0.9, "score": 0.8,
+                  "probabilities": {c: 0.9 if c == label else 0.05 for c in CLASSES}}
                  for box, label in zip(boxes, labels)]
         said.append({"file": str(path), "width": 400, "height": 300, "judged": "faces",
                      "faces": faces, "whole": None})
@@ -46,14 +47,15 @@ def test_all_found_and_right(scenes, answers):
 
 def test_missed_misjudged_and_false_faces_are_told_apart(scenes, answers):
     answers = copy.deepcopy(answers)
-    answers[0]["faces"][1]["label"] = "with_mask"  # 40 px, bare
+    answers[0]["faces"][1]["label"] = "incorrect_mask"  # 40 px, bare
     del answers[1]["faces"][1]  # 40 px, bare
     answers[1]["faces"].append({"box": [300, 200, 50, 50], "label": "with_mask",
                                 "probability": 0.5, "score": 0.5})
     row = bench_photos.end_to_end(scenes, answers)["32 to 63 px"]
     bare = row["without_mask"]
     assert [bare[k]["right"] for k in ("found", "found and judged right")] == [1, 0]
-    assert bare["judged right of those found"] == {**bench_photos.share(np.array([False]))}
+    assert bare["judged right of those found"] == bench_photos.share(np.array([False]))
+    assert bare["either"] == bench_photos.share(np.array([True]))  # rather bare than masked
     assert row["false faces a photo"] == 0.5
 
 
