@@ -87,7 +87,8 @@ def _audit(args: argparse.Namespace) -> int:
     print(run / "shortcuts.json")
     for model in sorted(path.parent for path in run.glob("*/model.keras")):
         suspects = label_errors_of_run(model, split)["suspects"]
-        print(f"{len(suspects)} pictures may be mislabelled, says {model.name}; the likeliest:")
+        called = sum(suspect["called"] for suspect in suspects)
+        print(f"{called} pictures are called mislabelled by {model.name}; those it doubts most:")
         for suspect in suspects[:20]:
             print(f"  {suspect['source']}  (perhaps {suspect['suggested']})")
         print(model / "label_errors.json")

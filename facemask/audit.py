@@ -27,6 +27,7 @@ from facemask.prepare import find_labelled, load_split, read_sources, resize, sp
 
 COMMON = 64  # pixels a side at which pictures of any resolution are compared
 FOLDS = 5
+LISTED = 24  # suspects listed at least
 # What a picture tells without a look at the mask. The colours of the whole picture hold some of
 # the mask's own colour; the border hardly does.
 FAMILIES = {
@@ -180,7 +181,8 @@ def label_errors_of_run(model: str | Path, split_folder: str | Path, progress: b
         return {"suspects": label_errors(model, split_folder, groups=groups, progress=progress)}
 
     settings = read_json(Path(split_folder) / "prepare.json")["settings"]
-    made_from = {"data": settings, "model": (model / "model.keras").stat().st_mtime_ns}
+    changed = (model / "model.keras").stat().st_mtime_ns
+    made_from = {"data": settings, "model": changed, "listed": LISTED}
     return remember(model / "label_errors.json", made_from, make)
 
 
@@ -281,7 +283,7 @@ def label_errors(
     seed: int = 0,
     progress: bool = True,
 ) -> list[dict]:
-    """The pictures that are most likely mislabelled, the likeliest first.
+    """The pictures that are most likely mislabelled, the likeliest first: 24 or, if called, more.
 
     Confident learning (Northcutt et al., JAIR 2021; by cleanlab) on out-of-fold probabilities. To
     train the CNN once per fold would take hours, so the folds are cut below its last layer: a
@@ -298,12 +300,14 @@ def label_errors(
 
     Returns:
         Per suspect: file (in the split folder), source (the publisher's file, as an exclusion
-        file names it), label, suggested label, and the out-of-fold probability of each of the two.
+        file names it), label, the other label that suits best, the out-of-fold probability of each
+        of the two, and called: whether cleanlab calls the label wrong; those come first.
 
     Raises:
         FacemaskError: the model or the split folder cannot be used.
     """
     from cleanlab.filter import find_label_issues  # imports pandas, which nothing else here needs
+    from cleanlab.rank import get_label_quality_scores
 
     split_folder, model = Path(split_folder), Path(model)
     labels, sources = read_json(split_folder / "prepare.json")["labels"], read_sources(split_folder)
@@ -316,18 +320,20 @@ def label_errors(
         features, classes, groups=group, method="predict_proba",
         cv=StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed),
     )
-    suspects = find_label_issues(
-        classes, probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1
-    )
-    answers = probabilities.argmax(axis=1)
+    called = find_label_issues(classes, probabilities, n_jobs=1)
+    quality = get_label_quality_scores(classes, probabilities, method="normalized_margin")
+    suspects = np.lexsort((quality, ~called))[: max(LISTED, np.sum(called))]
+    others = probabilities.copy()
+    others[np.arange(len(classes)), classes] = -1
     return [
         {
             "file": files[i],
             "source": sources[files[i]],
             "label": labels[classes[i]],
-            "suggested": labels[answers[i]],
+            "suggested": labels[others[i].argmax()],
             "probability": float(probabilities[i, classes[i]]),
-            "probability_suggested": float(probabilities[i, answers[i]]),
+            "probability_suggested": float(others[i].max()),
+            "called": bool(called[i]),
         }
         for i in suspects
     ]

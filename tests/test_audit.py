@@ -156,6 +156,7 @@ def test_planted_label_errors_come_first(trained, tmp_path):
     for error in found[: len(planted) - 1]:
         assert error["label"] == "without_mask" and error["suggested"] == "with_mask"
         assert error["probability"] < error["probability_suggested"]
+    assert len(found) >= 24 and found[0]["called"] and not found[-1]["called"]
     assert found == label_errors(trained.run / "compact", split, progress=False)
     (tmp_path / "run").mkdir()
     shutil.copytree(trained.run / "compact", tmp_path / "run" / "compact")
