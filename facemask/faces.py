@@ -11,8 +11,8 @@ answer, such as the one in the web page:
 
 1. A photo whose longer side exceeds the largest pass is first resized to that pass.
 2. For each L in PASSES (the first ALWAYS of them for any photo, a later one if it enlarges by no
-   more than MAX_ENLARGE): resize to L on the longer side, max(1, floor(s * L / longer + 0.5)) on
-   the other, by `resize`. Put it in the middle (rounded down) of the smallest canvas whose sides are multiples
+   more than MAX_ENLARGE): `resize` to L on the longer side, max(1, floor(s * L / longer + 0.5)) on
+   the other. Put it in the middle (rounded down) of the smallest canvas whose sides are multiples
    of `canvas` and leave at least `pad` on each side; repeat its border pixels outwards to fill the
    canvas, which lets faces cut by the photo's edge be seen. Values are v / 127.5 - 1.
 3. Each anchor has a score sigmoid(raw) and a box: raw[0], raw[1] the centre relative to the

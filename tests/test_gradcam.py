@@ -44,7 +44,7 @@ def test_heat_lies_on_what_speaks_for_the_class(red_or_blue, picture):
 
 
 def test_is_the_sum_of_the_paper(red_or_blue, picture):
-    """With a global mean before the last layer Grad-CAM is CAM: the maps, weighted by its kernel."""
+    """With a global mean before the last layer it is the maps, weighted by that layer's kernel."""
     maps = keras.Model(red_or_blue.input, red_or_blue.layers[-3].output)(picture).numpy()[0]
     expected = np.maximum(maps @ red_or_blue.layers[-1].kernel.numpy()[:, 0], 0)
     got = heat(red_or_blue, picture, np.array([0]))[0]
