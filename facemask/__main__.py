@@ -49,12 +49,14 @@ def _train(args: argparse.Namespace) -> int:
 def _evaluate(args: argparse.Namespace) -> int:
     from facemask.elsewhere import evaluate_folder, summary
     from facemask.evaluate import CLEAN, evaluate
+    from facemask.files import read_json
 
     if args.model or args.data:
         if not (args.model and args.data):
             raise FacemaskError("--model and --data go together; give both")
         print(summary(evaluate_folder(args.model, args.data, args.training, args.json)))
         return 0
+    read_json(_split_folder(args) / "prepare.json")  # refuse before anything is fetched
     report = evaluate(_split_folder(args), _run_folder(args), _source(args)[0])
     for name, model in report["models"].items():
         rows = {**model["splits"], **{k: model[k] for k in ("published", *CLEAN)}}
@@ -78,8 +80,10 @@ def _copies(args: argparse.Namespace) -> int:
 
 def _audit(args: argparse.Namespace) -> int:
     from facemask.audit import label_errors_of_run, shortcuts_of_run
+    from facemask.files import read_json
 
     split, run = _split_folder(args), _run_folder(args)
+    read_json(split / "prepare.json")  # refuse before anything is fetched
     found = shortcuts_of_run(_source(args)[0], split, run)
     print(f"accuracy without a look at the mask (chance {found['chance']:.3f}):")
     for family, figures in found["cross_validated"].items():
