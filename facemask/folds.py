@@ -1,7 +1,7 @@
 """Trained anew on parts of the data: group-aware folds, and a learning curve by size.
 
 Many trainings on two cores are affordable only if each is short, so these run at half the
-resolution and for 100 to 600 steps (`schedule`): they compare parts of the data with each other,
+resolution and for 60 to 600 steps (`schedule`): they compare parts of the data with each other,
 not with the finished model.
 """
 
@@ -25,14 +25,14 @@ from facemask.prepare import split_files
 from facemask.train import augmented, class_weights
 
 
-EPOCHS, LEAST_STEPS, MOST_STEPS = 3, 100, 600  # of a short training
+EPOCHS, LEAST_STEPS, MOST_STEPS = 3, 60, 600  # of a short training
 SCORED = 2000  # training pictures that a short training is scored on, at most
 SMALL_POOL, FEW_FOLDS, FOLDS = 2000, 3, 5  # below that many pictures, fewer folds
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training pictures, for the learning curve
 
 
 def schedule(images: int, batch_size: int = 32) -> int:
-    """Steps of a short training: three epochs, but at least 100 steps and at most 600."""
+    """Steps of a short training: three epochs, but at least 60 steps and at most 600."""
     return int(np.clip(EPOCHS * -(-images // batch_size), LEAST_STEPS, MOST_STEPS))
 
 
