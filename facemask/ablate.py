@@ -127,15 +127,17 @@ def ablate(
         result = read_json(report)
     result["schedule"] = {k: getattr(SHORT, k) for k in ("epochs", "steps", "image_size")}
     sets = Sets(archives, data_dir)
-    jobs = [("rows", name, seed) for seed in seeds for name in ROWS]
-    jobs[len(ROWS):len(ROWS)] = [("sizes", name, SEEDS[0]) for name in SIZES]
+    first, *others = seeds
+    jobs = [("rows", name, first) for name in ROWS] + [("sizes", name, first) for name in SIZES]
+    jobs += [("rows", name, seed) for seed in others for name in ROWS]
+    recipes = {**ROWS, **SIZES}
     for part, name, seed in tqdm(jobs, desc="Ablation", unit="training"):
         done = result[part].setdefault(name, {})
         if str(seed) in done:
             continue
-        recipe = {**ROWS, **SIZES}[name]
-        first = next(n for n, r in {**ROWS, **SIZES}.items() if r == recipe)
-        folder = data_dir / "ablation" / f"{first.replace(' ', '-')}-{seed}"
+        recipe = recipes[name]
+        trained_as = next(n for n, r in recipes.items() if r == recipe)  # once, if two are alike
+        folder = data_dir / "ablation" / f"{trained_as.replace(' ', '-')}-{seed}"
         model = fit(archives, folder, data_dir, recipe, seed)
         done[str(seed)] = sets.measure(classifier.load(folder / "model.keras"))
         if part == "sizes":

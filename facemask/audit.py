@@ -24,7 +24,14 @@ from facemask import CLASSES, classifier
 from facemask.figures import accuracy_with_interval
 from facemask.files import FacemaskError, read_image, read_json, remember
 from facemask.leaks import group_ids, split_copies
-from facemask.prepare import find_labelled, load_split, read_sources, resize, split_files
+from facemask.prepare import (
+    files_of,
+    find_labelled,
+    load_split,
+    read_sources,
+    resize,
+    split_files,
+)
 
 COMMON = 64  # pixels a side at which pictures of any resolution are compared
 FOLDS = 5
@@ -346,16 +353,12 @@ def penultimate(
     model: str | Path, split_folder: str | Path, splits: Sequence[str], progress: bool = True
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """What feeds a model's last layer: float32 (N, F), class numbers (N,) and files."""
-    model = Path(model)
-    path = model / "model.keras" if model.is_dir() else model
-    if not path.is_file():
-        raise FacemaskError(f"there is no .keras file at {path}; train a model or check the name")
-    whole = keras.models.load_model(path, compile=False)
+    whole = classifier.load_keras(model)
     body = keras.Model(whole.input, whole.layers[-1].input)
     features, classes, files = [], [], []
     for split in splits:
         batches = load_split(split_folder, split)
-        files += [Path(p).relative_to(split_folder).as_posix() for p in batches.file_paths]
+        files += files_of(batches, split_folder)
         for images, numbers in tqdm(batches, desc=f"Features of {split}", disable=not progress):
             features.append(np.asarray(body(images, training=False)))
             classes.append(np.asarray(numbers))

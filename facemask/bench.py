@@ -25,10 +25,9 @@ from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
 from facemask import bench_training, browser, classifier  # noqa: E402
-from facemask.export import pictures_to_compare  # noqa: E402
-from facemask.files import FacemaskError, read_json, write_json, write_whole  # noqa: E402
+from facemask.export import differences, pictures_to_compare  # noqa: E402
+from facemask.files import ROOT, FacemaskError, read_json, write_json, write_whole  # noqa: E402
 
-ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "data" / "bench"
 SPLIT = ROOT / "data" / "split" / "face-mask-12k"
 EXPORTS = ROOT / "models" / "face-mask-12k" / "compact" / "exports"
@@ -113,9 +112,7 @@ def multiply_adds(model: keras.Model) -> int:
     """Multiplications with an addition that one picture takes in convolutions and dense layers."""
     total = 0
     for layer in model.layers:
-        if isinstance(layer, keras.layers.DepthwiseConv2D):
-            total += int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
-        elif isinstance(layer, keras.layers.Conv2D):
+        if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
             total += int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
         elif isinstance(layer, keras.layers.Dense):
             total += int(np.prod(layer.kernel.shape))
@@ -126,26 +123,18 @@ def in_browser() -> dict:
     """The TF.js export in headless Chromium: equal to Keras over the test split, and how fast."""
     images, answers = pictures_to_compare(SPLIT)
     reference = classifier.load(EXPORTS / "model.keras").predict(images)
-    measured = browser.measure(EXPORTS / "tfjs", images, ["wasm"])
-    # Without a graphics card these are drawn by the processor, too slowly for all pictures.
-    some = images[:: len(images) // 100]
-    measured |= browser.measure(EXPORTS / "tfjs", some, ["webgl", "webgpu"])
     rows = {}
-    for name, row in measured.items():
-        if "not_run" not in row:
-            step = 1 if name == "wasm" else len(images) // 100
-            expected, right = reference[::step], answers[::step]
-            difference = np.abs(row["probabilities"] - expected)
-            chosen = row["probabilities"].argmax(axis=1)
-            middle = float(np.median(row["milliseconds"]))
-            row = {
-                "milliseconds": middle, "faces_per_second": 1000 / middle, "images": len(expected),
-                "largest_difference": float(difference.max()),
-                "mean_difference": float(difference.mean()),
-                "changed_answers": int(np.sum(chosen != expected.argmax(axis=1))),
-                "accuracy": float(np.mean(chosen == right)),
-            }  # fmt: skip
-        rows[name] = row
+    # Without a graphics card the processor draws for the others, too slowly for all pictures.
+    for backends, step in ((["wasm"], 1), (["webgl", "webgpu"], len(images) // 100)):
+        measured = browser.measure(EXPORTS / "tfjs", images[::step], backends)
+        for name, row in measured.items():
+            if "not_run" not in row:
+                middle = float(np.median(row["milliseconds"]))
+                row = {
+                    "milliseconds": middle, "faces_per_second": 1000 / middle,
+                    **differences(row["probabilities"], reference[::step], answers[::step]),
+                }  # fmt: skip
+            rows[name] = row
     return rows
 
 

@@ -22,15 +22,15 @@ import time
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import binomtest
 from tqdm import tqdm
 
 from facemask import CLASSES, bench_faces, faces, photos
 from facemask.annotate import annotate
 from facemask.classifier import Classifier, load
 from facemask.download import download
+from facemask.figures import accuracy_with_interval
 from facemask.files import FacemaskError, read_image, read_json, write_json, write_whole
-from facemask.predict import MARGIN, RELEASE, Cut, cut, describe
+from facemask.predict import MARGIN, RELEASE, cut, cut_found, describe
 from facemask.sources import Source
 
 REPORT = Path("reports/photos.json")
@@ -73,8 +73,8 @@ def share(hits: np.ndarray) -> dict:
     """A share with its 95% interval (Wilson 1927); faces of one photo are taken as independent."""
     if not len(hits):
         return {"faces": 0}
-    low, high = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
-    values = {"share": float(hits.mean()), "low": float(low), "high": float(high)}
+    figures = accuracy_with_interval(hits)
+    values = dict(zip(("share", "low", "high"), (figures["accuracy"], *figures["interval"])))
     return {"faces": len(hits), "right": int(hits.sum()),
             **{key: round(value, 4) for key, value in values.items()}}
 
@@ -191,7 +191,7 @@ def stages(paths: list[Path], model: Classifier, folder: Path) -> dict:
         lap("decode")
         found = faces.find_faces(image)
         lap("find")
-        shown = _cut_found(image, found, model.image_size)
+        shown = cut_found(image, found, model.image_size)
         lap("crop")
         answer = describe(shown, model.predict(shown.crops), model.labels)
         lap("judge")
@@ -200,14 +200,6 @@ def stages(paths: list[Path], model: Classifier, folder: Path) -> dict:
         photos.save_picture(folder / path.name, drawn)
         lap("write")
     return {stage: round(ms, 2) for stage, ms in spent.items()}
-
-
-def _cut_found(image: np.ndarray, found: np.ndarray, size: int) -> Cut:
-    crops = faces.crops(image, found, size, MARGIN)
-    if len(crops) == 0:
-        return Cut(image.shape[1], image.shape[0], "no face", found,
-                   faces.resize(image, size)[None])
-    return Cut(image.shape[1], image.shape[0], "faces", found, crops)
 
 
 def speed(scenes: list, model: Classifier, work: Path) -> dict:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from facemask import tfjs
-from facemask.files import FacemaskError
+from facemask.files import ROOT, FacemaskError
 
-WEB = Path(__file__).resolve().parent.parent / "web"
+WEB = ROOT / "web"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # WebGL without a graphics card: drawn by the processor, far slower than a card, and as exact.
 SOFTWARE_GRAPHICS = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]

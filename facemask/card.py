@@ -1,9 +1,7 @@
 """Tables of the released model, for the README and the model card."""
 
-from facemask.files import read_json
-from facemask.tables import ROOT, percent, table
-
-RELEASE = ROOT / "models" / "release"
+from facemask.files import RELEASE, read_json
+from facemask.tables import between, percent, table
 
 
 def release_table() -> str:
@@ -13,8 +11,7 @@ def release_table() -> str:
     for name, row in models["released"].items():
         line = [name, str(row["images"])]
         for key, interval in (("accuracy", "interval"), ("macro_recall", "macro_interval")):
-            low, high = row[interval]
-            line.append(f"**{percent(row[key])}** ({percent(low)} to {percent(high)})")
+            line.append(between(row[key], *row[interval], strong=True))
         for other in list(models)[1:]:
             found = models[other].get(name)
             # A two-class model cannot be asked about three classes.

@@ -72,6 +72,24 @@ def load(path: str | Path) -> Classifier:
     return Classifier(labels, size, predict)
 
 
+def load_keras(path: str | Path) -> keras.Model:
+    """A model's Keras form, whose layers and gradients can be had.
+
+    Args:
+        path: a `.keras` file, or a model's folder with model.keras in it.
+
+    Raises:
+        FacemaskError: there is none.
+    """
+    path = Path(path)
+    path = path / "model.keras" if path.is_dir() else path
+    if path.suffix != ".keras" or not path.is_file():
+        raise FacemaskError(
+            f"there is no Keras model at {path}, no .keras file; train one or check the name"
+        )
+    return keras.models.load_model(path, compile=False)
+
+
 def read_labels(model: Path) -> list[str]:
     """The class names in the labels.txt inside or beside a model."""
     for folder in (model, model.parent):

@@ -18,6 +18,7 @@ copy as far away as another person's face is. `facemask/bench_copies.py` measure
 
 import os
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
@@ -169,6 +170,12 @@ def groups(descriptors: Descriptors, pairs: Pairs) -> np.ndarray:
     return connected_components(links, directed=False)[1]
 
 
+def group_pictures(paths: Sequence[str | Path], cache: str | Path | None = None) -> np.ndarray:
+    """The groups of copies among pictures, see `describe` and `groups`: int32 (N,)."""
+    described = describe(paths, cache)
+    return groups(described, find_copies(described))
+
+
 def leave_out_copies(
     paths: Sequence[str | Path],
     training_paths: Sequence[str | Path],
@@ -219,12 +226,7 @@ def copies_report(
     size = np.bincount(group)
     places = [str(p.parent) for p in paths]
     names, place = np.unique(places, return_inverse=True)
-    members: dict[int, list[str]] = {}
-    for path, g in zip(paths, group.tolist(), strict=True):
-        members.setdefault(g, []).append(str(path))
-    sizes, numbers = np.unique(size, return_counts=True)
     return {
-        "images": len(paths),
         "folders": {
             str(name): {
                 "images": int((place == f).sum()),
@@ -232,8 +234,28 @@ def copies_report(
             }
             for f, name in enumerate(names)
         },
+        **count_copies(group, [str(p) for p in paths], places),
+    }
+
+
+def count_copies(group: np.ndarray, files: Sequence[str], places: Sequence[str]) -> dict:
+    """What the groups of N files say, as a value that can be written as JSON.
+
+    Args:
+        group: int (N,), as `groups` gives it.
+        places: see `shared`.
+
+    Returns:
+        images; shared; group_sizes: number of groups of each size; groups: the files of each
+        group of two and more, largest first.
+    """
+    members: dict[int, list[str]] = {}
+    for file, g in zip(files, group.tolist(), strict=True):
+        members.setdefault(g, []).append(file)
+    return {
+        "images": len(files),
         "shared": shared(group, places),
-        "group_sizes": {str(s): int(c) for s, c in zip(sizes, numbers, strict=True)},
+        "group_sizes": {str(s): n for s, n in sorted(Counter(map(len, members.values())).items())},
         "groups": sorted((m for m in members.values() if len(m) > 1), key=len, reverse=True),
     }
 

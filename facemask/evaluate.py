@@ -7,16 +7,14 @@ import numpy as np
 
 from facemask import classifier
 from facemask.audit import levelled, shortcuts_of_run
-from facemask.figures import accuracy_with_interval, answer_figures, calibration_error, score
+from facemask.figures import answer_figures, score
 from facemask.files import FacemaskError, read_json, write_json, write_whole
 from facemask.folds import fold_count, group_kfold, learning_curve_by_size, pool, shares_for
 from facemask.leaks import copied, group_ids, split_copies
-from facemask.prepare import SPLITS, load_split, read_sources
+from facemask.prepare import SPLITS, files_of, load_split, read_sources
 from facemask.train import read_history
 from facemask.verdict import measure, verdict
 
-__all__ = ["accuracy_with_interval", "answer_figures", "calibration_error", "evaluate",
-           "predict_split", "score"]
 # What stands in report.json for test pictures: all, and less the copies of training pictures.
 CLEAN = {"clean_same": "same", "clean_near": "near", "clean": "all"}
 
@@ -30,7 +28,7 @@ def predict_split(
     """
     model, split_folder = Path(model), Path(split_folder)
     data = load_split(split_folder, split)
-    files = [str(Path(p).relative_to(split_folder)) for p in data.file_paths]
+    files = files_of(data, split_folder)
     cache = model / f"predictions-{split}.npz"
     stamp = f"{(model / 'model.keras').stat().st_mtime_ns} " + str(
         read_json(split_folder / "prepare.json")["settings"]

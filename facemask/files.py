@@ -13,6 +13,8 @@ import numpy as np
 import pi_heif
 from PIL import Image, ImageOps
 
+ROOT = Path(__file__).resolve().parent.parent  # the project's top folder
+RELEASE = ROOT / "models" / "release"
 IMAGE_SUFFIXES = {
     ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".heif",
 }  # fmt: skip

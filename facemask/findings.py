@@ -82,10 +82,12 @@ def elsewhere(run: Path, training: Path, archives: Path, data_dir: Path = Path("
 
 def _large(faces: Path, folder: Path) -> Path:
     """The scene faces of 48 pixels and more, in a folder of their own."""
+    from facemask.release import side_of
+
     if not folder.is_dir():
         with write_whole(folder) as partial:
             for path in faces.rglob("*.png"):
-                if int(path.stem.split("-")[-1]) >= LEAST_SIDE:
+                if side_of(path) >= LEAST_SIDE:
                     target = partial / path.parent.name / path.name
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(path.read_bytes())

@@ -139,8 +139,7 @@ class _Short:
         files, self.classes = pool(split_folder)
         self.paths = np.array([str(Path(split_folder) / file) for file in files])
         if group_ids is None:
-            described = copies.describe(self.paths.tolist())
-            group_ids = copies.groups(described, copies.find_copies(described))
+            group_ids = copies.group_pictures(self.paths.tolist())
         groups = np.asarray(group_ids)
         if len(groups) != len(files):
             raise FacemaskError(f"{len(groups)} group numbers were given for {len(files)} pictures")

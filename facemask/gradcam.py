@@ -4,30 +4,12 @@ R. R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gr
 Localization", ICCV 2017, arXiv 1610.02391, equations 1 and 2.
 """
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import tensorflow as tf
 
+from facemask.classifier import load_keras as load_keras
 from facemask.faces import resize
-from facemask.files import FacemaskError
-
-
-def load_keras(path: str | Path) -> keras.Model:
-    """A model's Keras form, which alone has gradients.
-
-    Args:
-        path: a `.keras` file, or a model's folder with model.keras in it.
-
-    Raises:
-        FacemaskError: there is none.
-    """
-    path = Path(path)
-    path = path / "model.keras" if path.is_dir() else path
-    if path.suffix != ".keras" or not path.is_file():
-        raise FacemaskError(f"there is no Keras model at {path}; name a .keras file or its folder")
-    return keras.models.load_model(path, compile=False)
 
 
 def heat(

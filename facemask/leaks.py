@@ -1,6 +1,5 @@
 """Copies within and across the splits of a split folder: looked for once, then remembered."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,16 +62,8 @@ def _find(split_folder: Path, progress: bool) -> dict:
     for file, (other, _) in closest.items():
         a, b = group[place[file]], group[place[other]]
         group[group == b] = a
-    members: dict[int, list[str]] = {}
-    for file, g in zip(files, group.tolist(), strict=True):
-        members.setdefault(g, []).append(file)
-    found = {
-        "images": len(files),
-        "shared": copies.shared(group, [f.rsplit("/", 1)[0] for f in files]),
-        "group_sizes": {str(s): n for s, n in sorted(Counter(map(len, members.values())).items())},
-        "closest": closest,
-        "groups": sorted((m for m in members.values() if len(m) > 1), key=len, reverse=True),
-    }
+    found = copies.count_copies(group, files, [f.rsplit("/", 1)[0] for f in files])
+    found["closest"] = closest
     found["of_training"] = {}
     for name in SPLITS[1:]:
         ours = [f for f in files if f.startswith(f"{name}/")]

@@ -14,11 +14,11 @@ from scipy.stats import bootstrap
 from sklearn.metrics import recall_score
 
 from facemask import CLASSES, classifier, copies, masks
-from facemask.evaluate import accuracy_with_interval
+from facemask.figures import accuracy_with_interval
 from facemask.files import read_image, write_json
 from facemask.landmarks import face_shape
 from facemask.prepare import find_labelled, read_all, resize
-from facemask.release import fetch, scene_faces, split_3class
+from facemask.release import fetch, scene_faces, side_of, split_3class
 
 Labelled = dict[Path, str]
 
@@ -34,7 +34,7 @@ def test_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]
 
     def scenes(least: int, most: int, classes: tuple[str, ...]) -> Labelled:
         return {p: label for p, (_, label) in faces.items()
-                if label in classes and least <= int(p.stem.split("-")[-1]) <= most}
+                if label in classes and least <= side_of(p) <= most}
 
     return {
         "12k Test, published": published,
@@ -168,14 +168,16 @@ def _answers(model: classifier.Classifier, images: list[np.ndarray]) -> np.ndarr
     return np.array(model.labels)[model.predict(inputs).argmax(axis=1)]
 
 
-def measure(archives: str | Path, models: dict[str, Path], data_dir: str | Path = "data") -> dict:
+def measure(sets: dict[str, Labelled], models: dict[str, Path]) -> dict:
     """Every figure of every model, by its name; the first is the released one.
+
+    Args:
+        sets: what `test_sets` gives.
 
     Returns:
         sets: number of pictures in each test set; models: per model and set what `score` gives;
         behaviour: of the first model.
     """
-    sets = test_sets(archives, data_dir)
     report: dict = {"sets": {name: len(pictures) for name, pictures in sets.items()}, "models": {}}
     for name, path in models.items():
         model = classifier.load(path)
@@ -196,7 +198,7 @@ if __name__ == "__main__":
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--json", type=Path, help="write all figures there")
     args = parser.parse_args()
-    result = measure(args.archives, {str(path): path for path in args.models}, args.data_dir)
+    result = measure(test_sets(args.archives, args.data_dir), {str(p): p for p in args.models})
     if args.json:
         write_json(args.json, result)
     for model_name, figures in result["models"].items():

@@ -20,16 +20,15 @@ import papermill
 from PIL import Image
 
 from facemask.download import dataset_name
-from facemask.files import FacemaskError, read_json, write_json, write_whole
+from facemask.files import ROOT, FacemaskError, read_json, write_json, write_whole
 
-ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "notebooks"
 
 # Where Colab fetches the project from: the one place to change when it is published or moved.
 REPOSITORY = "https://github.com/OWNER/face-mask-classifier"
 
 SETUP = f'''\
-import os, sys
+import os, shutil, sys
 from pathlib import Path
 
 if "google.colab" in sys.modules:
@@ -47,6 +46,7 @@ if "google.colab" in sys.modules:
             kept = Path("/content/drive/MyDrive/face-mask", name)
             kept.mkdir(parents=True, exist_ok=True)
             if not Path(name).is_symlink():
+                shutil.copytree(name, kept, dirs_exist_ok=True)  # the released model, read-me files
                 os.rename(name, f"{{name}}-of-the-project")
                 os.symlink(kept, name)
 while not Path("pyproject.toml").exists():

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facemask import faces
+from facemask.files import RELEASE as RELEASE  # judges unless told other
 from facemask.files import FacemaskError, find_images, read_image, write_whole
 
 if TYPE_CHECKING:  # TensorFlow and Matplotlib take seconds to import, and not all need them
@@ -37,7 +38,6 @@ if TYPE_CHECKING:  # TensorFlow and Matplotlib take seconds to import, and not a
 
 # From Okabe and Ito's palette, which colour-blind people can tell apart; the text says it too.
 COLOURS = {"with_mask": "#0072B2", "without_mask": "#D55E00", "incorrect_mask": "#CC79A7"}
-RELEASE = Path(__file__).resolve().parent.parent / "models" / "release"  # judges unless told other
 # What the usual training crops leave round a face: the median over bare faces of 12k's Train.
 MARGIN = 0.1
 
@@ -63,7 +63,11 @@ def cut(image: np.ndarray, size: int, margin: float = MARGIN) -> Cut:
     Raises:
         FacemaskError: the array is no picture, or the face detector is not installed.
     """
-    boxes = faces.find_faces(image)
+    return cut_found(image, faces.find_faces(image), size, margin)
+
+
+def cut_found(image: np.ndarray, boxes: np.ndarray, size: int, margin: float = MARGIN) -> Cut:
+    """`cut` for faces that have been found: boxes (N, 5) as `faces.find_faces` gives them."""
     if faces.is_face_crop(image, boxes):
         judged = "whole picture"
     else:

@@ -206,20 +206,21 @@ def prepare(
     if before["settings"] == settings:
         return folder
 
-    excluded = [p for p in labelled if p.relative_to(source).as_posix() in named]
-    paths = [p for p in labelled if p not in set(excluded)]
+    names = {p: p.relative_to(source).as_posix() for p in labelled}
+    excluded = named & set(names.values())
+    paths = [p for p in labelled if names[p] not in excluded]
     sources, unreadable = {}, []
     with write_whole(folder) as partial:
         for path, image in zip(paths, read_images(paths, image_size, f"Preparing {name}")):
             if isinstance(image, FacemaskError):
-                unreadable.append([str(path.relative_to(source)), str(image.__cause__ or image)])
+                unreadable.append([names[path], str(image.__cause__ or image)])
                 continue
             split, label = labelled[path]
             target = partial / (split or "unsplit") / label / f"{len(sources):06d}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             if not cv2.imwrite(str(target), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
                 raise OSError(f"cannot write {target.name}")
-            sources[target.stem] = str(path.relative_to(source))
+            sources[target.stem] = names[path]
         published = _complete_splits(partial, seed, ratio, grouped)
         counts = _count(partial, {label for _, label in labelled.values()})
         with open(partial / "files.csv", "w", newline="", encoding="utf-8") as file:
@@ -227,7 +228,6 @@ def prepare(
             rows.writerow(["file", "source"])
             for png in sorted(partial.rglob("*.png")):
                 rows.writerow([png.relative_to(partial).as_posix(), sources[png.stem]])
-        names = {p.relative_to(source).as_posix() for p in excluded}
         write_json(
             partial / "prepare.json",
             {
@@ -237,8 +237,8 @@ def prepare(
                 "labels": [c for c in CLASSES if any(c in n for n in counts.values())],
                 "counts": counts,
                 "unreadable": unreadable,
-                "excluded": sorted(names),
-                "exclude_unknown": sorted(named - names),
+                "excluded": sorted(excluded),
+                "exclude_unknown": sorted(named - excluded),
             },
         )
     return folder
@@ -267,9 +267,7 @@ def _complete_splits(
     group = None
     if grouped:
         paths = find_images(unsplit)
-        described = copies.describe(paths)
-        group_ids = copies.groups(described, copies.find_copies(described))
-        group = group_callable(paths, group_ids, ratio, seed)
+        group = group_callable(paths, copies.group_pictures(paths), ratio, seed)
     made = folder / "made"
     # `group` has dealt the groups out already, and shuffling them would undo that.
     splitfolders.ratio(
@@ -379,5 +377,9 @@ def load_split(
 
 def split_files(folder: str | Path, split: str) -> list[str]:
     """The files of a split in the order of `load_split`, relative to the split folder."""
-    paths = load_split(folder, split).file_paths
-    return [Path(path).relative_to(folder).as_posix() for path in paths]
+    return files_of(load_split(folder, split), folder)
+
+
+def files_of(data: tf.data.Dataset, folder: str | Path) -> list[str]:
+    """The files that `load_split` has found, relative to the split folder."""
+    return [Path(path).relative_to(folder).as_posix() for path in data.file_paths]

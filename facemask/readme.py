@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable
 
 from facemask import card
-from facemask.files import read_json, write_whole
-from facemask.tables import REPORTS, ROOT, percent, table
+from facemask.files import ROOT, read_json, write_whole
+from facemask.tables import REPORTS, between, percent, table
 
 
 def run_table(name: str) -> str:
@@ -18,11 +18,10 @@ def run_table(name: str) -> str:
     rows = []
     for model, facts in report["models"].items():
         test = facts["splits"]["test"]
-        low, high = test["interval"]
         rows.append([
             model, f"{facts['parameters']:,}", str(facts["epochs"]),
             *(percent(facts["splits"][split]["accuracy"]) for split in ("train", "validation")),
-            f"**{percent(test['accuracy'])}** ({percent(low)} to {percent(high)})",
+            between(test["accuracy"], *test["interval"], strong=True),
             f"{len(facts['mistakes'])} of {test['images']}",
         ])
     header = ["model", "parameters", "epochs", "train", "validation", "test (95% interval)",
@@ -112,8 +111,7 @@ def training_table(report: dict) -> str:
 
 def interval(figures: dict) -> str:
     """An accuracy with its 95% interval."""
-    low, high = figures["interval"]
-    return f"{percent(figures['accuracy'])} ({percent(low)} to {percent(high)})"
+    return between(figures["accuracy"], *figures["interval"])
 
 
 def clean_table(name: str) -> str:
@@ -211,7 +209,7 @@ def finder_cost() -> str:
 def _share(row: dict) -> str:
     if not row["faces"]:
         return "none there"
-    return f"{percent(row['share'])} ({percent(row['low'])} to {percent(row['high'])})"
+    return between(row["share"], row["low"], row["high"])
 
 
 def photos_table() -> str:

@@ -1,6 +1,5 @@
 """How the released model is trained: its recipe, and the training."""
 
-import csv
 import resource
 import sys
 import time
@@ -21,7 +20,7 @@ from facemask.download import download
 from facemask.files import FacemaskError, read_json, write_json, write_whole
 from facemask.models import compact
 from facemask.prepare import find_labelled, read_all
-from facemask.release import ARCHIVES, IMAGE_SIZE, KINDS, collect
+from facemask.release import ARCHIVES, IMAGE_SIZE, KINDS, collect, read_collected
 
 BATCH_SIZE = 64
 
@@ -60,9 +59,7 @@ def batches(folder: Path, seed: int, recipe: Recipe = Recipe()) -> tf.data.Datas
     Args:
         folder: written by `release.collect`.
     """
-    pictures = np.load(folder / "pictures.npy", mmap_mode="r")
-    with open(folder / "kinds.csv", newline="") as file:
-        kinds = np.array([row["kind"] for row in csv.DictReader(file)])
+    pictures, kinds = read_collected(folder)
     places = {kind: np.flatnonzero(kinds == kind) for kind in KINDS if kind not in recipe.leave_out}
     names = [kind for kind in places if len(places[kind])]
     shares = np.array([KINDS[k][1] if recipe.balanced else len(places[k]) for k in names], float)

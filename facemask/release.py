@@ -6,7 +6,7 @@ pictures that are copies of a picture in a test set are left out first. `facemas
 on it, `facemask.measure` tests, `facemask.ship` publishes.
 """
 
-import xml.etree.ElementTree as ElementTree
+import csv
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
 
 from facemask import CLASSES, copies, masks, transplant
+from facemask.bench_faces import read_scenes
 from facemask.download import download
 from facemask.faces import crops
 from facemask.files import read_image, write_json, write_whole
@@ -70,22 +71,21 @@ def scene_faces(scenes: Path, folder: Path) -> Path:
     if folder.is_dir():
         return folder
     with write_whole(folder) as partial:
-        for annotation in sorted(scenes.rglob("*.xml")):
-            tree = ElementTree.parse(annotation).getroot()
-            image = read_image(next(scenes.rglob(f"images/{annotation.stem}.*")))
-            for number, found in enumerate(tree.iter("object")):
-                corners = ("xmin", "ymin", "xmax", "ymax")
-                left, top, right, bottom = (int(found.find(f"bndbox/{k}").text) for k in corners)
-                width, height = right - left, bottom - top
-                side = int(np.sqrt(width * height))
-                label = found.find("name").text.replace("mask_weared_incorrect", "incorrect_mask")
-                size = max(side, 8)
-                box = np.array([[left, top, width, height]])
-                cut = crops(image, box, size, FACE_MARGIN)[0]
-                path = partial / label / f"{annotation.stem}-{number}-{side}.png"
+        for photo, boxes, names in read_scenes(scenes):
+            image = read_image(photo)
+            for number, (box, name) in enumerate(zip(boxes, names, strict=True)):
+                side = int(np.sqrt(box[2] * box[3]))
+                cut = crops(image, box[None], max(side, 8), FACE_MARGIN)[0]
+                label = name.replace("mask_weared_incorrect", "incorrect_mask")
+                path = partial / label / f"{photo.stem}-{number}-{side}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 cv2.imwrite(str(path), cv2.cvtColor(cut, cv2.COLOR_RGB2BGR))
     return folder
+
+
+def side_of(path: Path) -> int:
+    """The side of the box of a face that `scene_faces` has cut, in pixels."""
+    return int(path.stem.split("-")[-1])
 
 
 def split_3class(folder: Path, cache: Path) -> tuple[dict[Path, str], dict[Path, str]]:
@@ -95,8 +95,7 @@ def split_3class(folder: Path, cache: Path) -> tuple[dict[Path, str], dict[Path,
         Two dicts from path to class.
     """
     labelled = {path: label for path, (_, label) in find_labelled(folder).items()}
-    described = copies.describe(list(labelled), cache)
-    group = copies.groups(described, copies.find_copies(described))
+    group = copies.group_pictures(list(labelled), cache)
     folds = StratifiedGroupKFold(n_splits=HELD_OUT, shuffle=True, random_state=0)
     paths, labels = np.array(list(labelled)), np.array(list(labelled.values()))
     train, held_out = next(folds.split(paths, labels, group))
@@ -179,6 +178,13 @@ def _square(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return image
     top = int(rng.integers(0, height - width + 1))
     return image[top : top + width]
+
+
+def read_collected(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """What `collect` has gathered: uint8 RGB (N, 96, 96, 3), on disk, and the kinds (N,)."""
+    with open(folder / "kinds.csv", newline="") as file:
+        kinds = np.array([row["kind"] for row in csv.DictReader(file)])
+    return np.load(folder / "pictures.npy", mmap_mode="r"), kinds
 
 
 def collect(archives: str | Path, data_dir: str | Path = "data", seed: int = 0) -> Path:

@@ -5,7 +5,6 @@ figures differ from those in models/release, and then replaces it.
 """
 
 import argparse
-import csv
 import shutil
 import sys
 from pathlib import Path
@@ -15,15 +14,13 @@ from tqdm import tqdm
 
 from facemask import CLASSES
 from facemask.export import export_model
-from facemask.files import FacemaskError, read_json, write_json, write_whole
+from facemask.files import RELEASE, ROOT, FacemaskError, read_json, write_json, write_whole
 from facemask.measure import measure, test_sets
 from facemask.prepare import read_all
 from facemask.readme import render
 from facemask.recipe import Recipe, fit
-from facemask.release import IMAGE_SIZE, KINDS, collect
+from facemask.release import IMAGE_SIZE, KINDS, collect, read_collected
 
-ROOT = Path(__file__).resolve().parent.parent
-RELEASE = ROOT / "models" / "release"
 PEERS = ROOT / "models" / "face-mask-12k"  # measured beside the released model, if trained here
 
 
@@ -33,9 +30,7 @@ def calibration(folder: Path, each: int = 67, seed: int = 0) -> np.ndarray:
     Args:
         folder: written by `release.collect`.
     """
-    pictures = np.load(folder / "pictures.npy", mmap_mode="r")
-    with open(folder / "kinds.csv", newline="") as file:
-        kinds = np.array([row["kind"] for row in csv.DictReader(file)])
+    pictures, kinds = read_collected(folder)
     rng = np.random.default_rng(seed)
     chosen = []
     for label in CLASSES:
@@ -61,7 +56,8 @@ def ship(archives: Path, data_dir: Path, recipe: Recipe, seed: int, out: Path = 
     trained = data_dir / "release-model"
     fit(archives, trained, data_dir, recipe, seed)
     collected = collect(archives, data_dir)
-    published = test_sets(archives, data_dir)["12k Test, published"]
+    sets = test_sets(archives, data_dir)
+    published = sets["12k Test, published"]
     images = read_all(list(published), IMAGE_SIZE, "Reading test pictures")
     answers = np.array([CLASSES.index(label) for label in published.values()])
     made = data_dir / "release-made"
@@ -76,7 +72,7 @@ def ship(archives: Path, data_dir: Path, recipe: Recipe, seed: int, out: Path = 
         "recipe": {"epochs": recipe.epochs, "steps": recipe.steps, "seed": seed},
         "training": read_json(trained / "training.json"),
         "collected": read_json(collected / "collected.json"),
-        **measure(archives, models, data_dir),
+        **measure(sets, models),
     }
     write_json(made / "report.json", report)
     shutil.copy(trained / "history.csv", made / "history.csv")

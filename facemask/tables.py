@@ -1,8 +1,7 @@
 """Markdown tables from the files in `reports/`."""
 
-from pathlib import Path
+from facemask.files import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "reports"
 
 
@@ -14,3 +13,9 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 def percent(share: float) -> str:
     return f"{100 * share:.2f}%"
+
+
+def between(share: float, low: float, high: float, strong: bool = False) -> str:
+    """A share with its interval."""
+    mark = "**" if strong else ""
+    return f"{mark}{percent(share)}{mark} ({percent(low)} to {percent(high)})"

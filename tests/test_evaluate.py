@@ -8,14 +8,8 @@ import pytest
 from conftest import Trained
 
 from facemask import folds
-
-from facemask.evaluate import (
-    accuracy_with_interval,
-    calibration_error,
-    evaluate,
-    predict_split,
-    score,
-)
+from facemask.evaluate import evaluate, predict_split
+from facemask.figures import accuracy_with_interval, calibration_error, score
 from facemask.files import FacemaskError, read_json
 from facemask.leaks import copied, split_copies
 

@@ -124,6 +124,7 @@ def test_colab_setup_brings_the_project_in_and_keeps_results(tmp_path, monkeypat
         if "clone" in command:
             for name in ("data", "models"):
                 (tmp_path / "project" / name).mkdir(parents=True)
+                (tmp_path / "project" / name / "shipped.txt").touch()
             (tmp_path / "project/pyproject.toml").touch()
 
     drive = types.SimpleNamespace(mount=lambda place: commands.append(f"mount {place}"))
@@ -134,4 +135,5 @@ def test_colab_setup_brings_the_project_in_and_keeps_results(tmp_path, monkeypat
     assert any("clone" in c for c in commands) and any("pip install" in c for c in commands)
     assert os.getcwd() == str(tmp_path / "project")
     (tmp_path / "project/models/kept.txt").touch()
+    assert (tmp_path / "project/models/shipped.txt").exists()  # such as the released model
     assert (tmp_path / "drive/MyDrive/face-mask/models/kept.txt").exists()
