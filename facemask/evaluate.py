@@ -9,7 +9,7 @@ from facemask import classifier
 from facemask.audit import levelled, shortcuts_of_run
 from facemask.figures import answer_figures, score
 from facemask.files import FacemaskError, read_json, write_json, write_whole
-from facemask.folds import fold_count, group_kfold, learning_curve_by_size, pool, shares_for
+from facemask.folds import folds_and_curve, pool
 from facemask.leaks import copied, group_ids, split_copies
 from facemask.prepare import SPLITS, files_of, load_split, read_sources
 from facemask.train import read_history
@@ -118,13 +118,10 @@ def evaluate(
 def _short(split_folder: Path, run: Path, model_name: str, found: dict) -> tuple:
     """Folds and learning curve by size; None each where there are too few pictures for them."""
     files, _ = pool(split_folder)
-    groups, folds = group_ids(found, files), fold_count(len(files))
     try:
-        kfold = group_kfold(split_folder, run, model_name, groups, folds)
+        return folds_and_curve(split_folder, run, model_name, group_ids(found, files))
     except FacemaskError:  # fewer different pictures of a class than folds
         return None, None
-    shares = shares_for(len(files))
-    return kfold, learning_curve_by_size(split_folder, run, model_name, groups, shares, folds)
 
 
 def _mistakes(

@@ -80,7 +80,12 @@ def group_kfold(
         FacemaskError: too few pictures for the folds, unknown model, no split folder.
     """
     short = _Short(split_folder, run, model_name, group_ids, folds, steps, batch_size, seed)
-    numbers = tqdm(range(folds), desc=f"Folds of {model_name}", disable=not progress)
+    return _kfold(short, progress)
+
+
+def _kfold(short: "_Short", progress: bool) -> dict:
+    folds = len(short.folds)
+    numbers = tqdm(range(folds), desc=f"Folds of {short.model_name}", disable=not progress)
     results = [short.train(fold, 1.0) for fold in numbers]
     held = np.array([r["held_out"]["accuracy"] for r in results])
     gaps = np.array([r["train"]["accuracy"] for r in results]) - held
@@ -118,8 +123,25 @@ def learning_curve_by_size(
     if not all(0 < share <= 1 for share in shares):
         raise FacemaskError(f"shares of the training pictures lie in 0..1, not {list(shares)}")
     short = _Short(split_folder, run, model_name, group_ids, folds, steps, batch_size, seed)
-    parts = tqdm(shares, desc=f"Learning curve of {model_name}", disable=not progress)
+    return _curve(short, shares, progress)
+
+
+def _curve(short: "_Short", shares: Sequence[float], progress: bool) -> list[dict]:
+    parts = tqdm(shares, desc=f"Learning curve of {short.model_name}", disable=not progress)
     return [{"share": share, **short.train(0, share)} for share in parts]
+
+
+def folds_and_curve(
+    split_folder: str | Path, run: str | Path, model_name: str, group_ids: Sequence[int],
+    progress: bool = True,
+) -> tuple[dict, list[dict]]:
+    """`group_kfold` and `learning_curve_by_size` as suit the number of pictures.
+
+    The network is built and compiled once for all of their trainings.
+    """
+    images = len(group_ids)
+    short = _Short(split_folder, run, model_name, group_ids, fold_count(images), None, 32, 0)
+    return _kfold(short, progress), _curve(short, shares_for(images), progress)
 
 
 class _Short:
