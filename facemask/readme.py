@@ -101,7 +101,7 @@ def training_table(report: dict) -> str:
         row = report[name]
         least = "" if row["reached"] else "more than "
         rows.append([
-            {"ours": "compact CNN, 96 px", "field": "the field's: CNN at 224 px from files"}[name],
+            {"ours": "compact CNN at 64 px, pictures in memory", "field": "the field's: CNN at 224 px from files"}[name],
             f"{row['images_per_second']:.0f}", f"{least}{row['epochs']:.2f}",
             f"{least}{row['seconds'] / 60:.0f} min", percent(row["accuracy"]),
         ])  # fmt: skip

@@ -15,12 +15,12 @@ from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
 from facemask import CLASSES
-from facemask.augment import augment
+from facemask.augment import augment, impoverish
 from facemask.download import download
 from facemask.files import FacemaskError, read_json, write_json, write_whole
 from facemask.models import compact
-from facemask.prepare import find_labelled, read_all
-from facemask.release import ARCHIVES, IMAGE_SIZE, KINDS, collect, read_collected
+from facemask.prepare import find_labelled, read_all, resize
+from facemask.release import ARCHIVES, IMAGE_SIZE, KINDS, POOR, collect, read_collected
 
 BATCH_SIZE = 64
 
@@ -37,6 +37,7 @@ class Recipe(NamedTuple):
         smoothing: label smoothing (Szegedy et al. 2016, arXiv 1512.00567).
         average: keep the exponential moving average of the weights (Polyak and Juditsky 1992).
         balanced: each kind has its share of an epoch; else its pictures count alike.
+        level: kinds of good photographs are made as small and dark as others (`release.POOR`) are.
         epochs, steps: the schedule; a step is 64 pictures.
     """
 
@@ -47,6 +48,7 @@ class Recipe(NamedTuple):
     smoothing: float = 0.05
     average: bool = True
     balanced: bool = True
+    level: bool = True
     epochs: int = 40
     steps: int = 375
 
@@ -71,11 +73,11 @@ def batches(folder: Path, seed: int, recipe: Recipe = Recipe()) -> tf.data.Datas
         chosen = [names[k] for k in rng.choice(len(names), BATCH_SIZE, p=shares)]
         images = []
         for kind in chosen:
-            behind = _surroundings(pictures[rng.integers(len(pictures))], rng)
-            image = recipe.change(pictures[rng.choice(places[kind])], rng, behind)
-            if recipe.image_size != IMAGE_SIZE:
-                image = cv2.resize(image, [recipe.image_size] * 2, interpolation=cv2.INTER_AREA)
-            images.append(image)
+            behind = _surroundings(pictures[rng.integers(len(pictures))], rng, recipe.image_size)
+            image = resize(pictures[rng.choice(places[kind])], recipe.image_size)
+            if recipe.level and kind not in POOR:
+                image = impoverish(image, rng)
+            images.append(recipe.change(image, rng, behind))
         classes = [CLASSES.index(KINDS[kind][0]) for kind in chosen]
         return np.stack(images).astype(np.float32), np.int32(classes)
 
@@ -89,12 +91,12 @@ def batches(folder: Path, seed: int, recipe: Recipe = Recipe()) -> tf.data.Datas
     return data.prefetch(4)
 
 
-def _surroundings(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _surroundings(image: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
     """A corner of a picture, enlarged: what may lie behind a face, with no other face in it."""
     side = int(rng.integers(12, 36))
     top, left = rng.choice([0, IMAGE_SIZE - side], 2)
     corner = image[top : top + side, left : left + side]
-    return cv2.resize(corner, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(corner, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
 def validation(
@@ -140,12 +142,14 @@ def fit(
     keras.utils.clear_session(free_memory=True)
     keras.utils.set_random_seed(seed)
     model = recipe.network(recipe.image_size, len(CLASSES))
+    steps = recipe.epochs * recipe.steps
     rate = keras.optimizers.schedules.CosineDecay(
-        1e-4, recipe.epochs * recipe.steps, warmup_target=3e-3, warmup_steps=recipe.steps
+        1e-4, steps, warmup_target=3e-3, warmup_steps=recipe.steps
     )
     model.compile(
         optimizer=keras.optimizers.AdamW(
-            rate, weight_decay=1e-3, use_ema=recipe.average, ema_momentum=0.998
+            # Averaged over the last thirtieth of the steps, however many there are.
+            rate, weight_decay=1e-3, use_ema=recipe.average, ema_momentum=max(0.0, 1 - 30 / steps)
         ),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.smoothing),
         metrics=["accuracy"],

@@ -1,0 +1,75 @@
+"""What the ablation leaves out, and that its published figures are of these rows."""
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from facemask import ablate
+from facemask.augment import augment, impoverish, move
+from facemask.files import read_json
+from facemask.release import KINDS
+
+
+def test_kinds_are_chosen_by_a_word():
+    assert set(ablate.kinds("moved")) == {
+        "moved right", "moved nose_out", "moved chin_hang", "moved chin_out"}
+    photographs = set(KINDS) - set(ablate.kinds("drawn", "moved", "bare with"))
+    assert photographs == {f"{a} {b}" for a in ("12k", "3class") for b in ("masked", "bare")} | {
+        "3class incorrect"}
+
+
+def test_every_row_leaves_something_out():
+    recipe, *others = ablate.ROWS.values()
+    assert recipe == ablate.SHORT
+    assert all(row != recipe for row in others) and len(set(others)) == len(others)
+
+
+@pytest.mark.parametrize("change", {row.change for row in ablate.ROWS.values()})
+@pytest.mark.parametrize("size", [48, 96])
+def test_changes_keep_shape_and_differ_by_seed(change, size):
+    image, behind = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
+    first, again, other = (change(image, np.random.default_rng(s), behind) for s in (1, 1, 2))
+    assert first.shape == image.shape and first.dtype == np.uint8
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_far_faces_are_smaller_and_further_from_the_middle():
+    """A white square on black: where its pixels end up."""
+    image = np.zeros((96, 96, 3), np.uint8)
+    image[24:72, 24:72] = 255
+    behind = np.zeros_like(image)
+
+    def places(far):
+        found = []
+        for seed in range(300):
+            moved = move(image, np.random.default_rng(seed), behind, far)[..., 0] > 128
+            found.append((moved.mean(), np.argwhere(moved)[:, 0].mean() / 95 - 0.5))
+        return np.array(found)
+
+    (small, high), (small_near, high_near) = (
+        (np.quantile(p[:, 0], 0.05), p[:, 1].std()) for p in (places(True), places(False)))
+    assert small < 0.7 * small_near and high > 1.3 * high_near
+
+
+def test_impoverished_pictures_are_darker_or_coarser_in_part():
+    image = np.random.default_rng(0).integers(100, 256, (96, 96, 3), np.uint8)
+    made = [impoverish(image, np.random.default_rng(seed)) for seed in range(200)]
+    untouched = np.mean([np.array_equal(m, image) for m in made])
+    dark = np.mean([m.mean() < 0.95 * image.mean() for m in made])
+    coarse = np.mean([m.std() < 0.5 * image.std() for m in made])
+    assert 0.35 < untouched < 0.55 and 0.15 < dark < 0.35 and 0.25 < coarse < 0.6
+
+
+def test_augment_goes_far_only_where_it_knows_what_lies_behind():
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    near = [augment(image, np.random.default_rng(s)).mean() for s in range(5)]
+    assert near != [augment(image, np.random.default_rng(s), image).mean() for s in range(5)]
+
+
+def test_the_published_figures_are_of_these_rows():
+    report = read_json(ROOT / "reports" / "ablation.json")
+    assert list(report["rows"]) == list(ablate.ROWS) and list(report["sizes"]) == list(ablate.SIZES)
+    assert report["schedule"] == {
+        key: getattr(ablate.SHORT, key) for key in ("epochs", "steps", "image_size")}
+    for runs in report["rows"].values():
+        assert set(runs) == {*map(str, ablate.SEEDS), "cost"}
