@@ -84,6 +84,7 @@ ROWS = {
     "without drawn masks": SHORT._replace(leave_out=kinds("drawn")),
     "without moved masks": SHORT._replace(leave_out=kinds("moved")),
     "without drawn and moved masks": SHORT._replace(leave_out=kinds("drawn", "moved")),
+    "without the archive's incorrect masks": SHORT._replace(leave_out=kinds("3class incorrect")),
     "without hands, scarves and other things": SHORT._replace(leave_out=kinds("with an", "neck")),
     "good photographs stay large and bright": SHORT._replace(level=False),
     "resolution, sharpness, noise as they are": SHORT._replace(change=sharp),
