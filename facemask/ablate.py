@@ -96,8 +96,7 @@ ROWS = {
     "no weight averaging, no label smoothing": SHORT._replace(average=False, smoothing=0.0),
     "the field's way: baseline, light augmentation, photographs only": SHORT._replace(
         network=baseline, change=lightly, level=False, average=False, smoothing=0.0,
-        balanced=False,
-        leave_out=kinds("drawn", "moved", "bare with"),
+        balanced=False, leave_out=kinds("drawn", "moved", "bare with"),
     ),
 }
 SIZES = {
@@ -158,8 +157,8 @@ def ablate(
     collect(archives, data_dir)  # once, before two trainings want it
     test_sets(archives, data_dir)
     first, *others = seeds
-    jobs = [("rows", name, first) for name in ROWS] + [("sizes", name, first) for name in SIZES
-                                                       if name != "64 px"]
+    jobs = [("rows", name, first) for name in ROWS]
+    jobs += [("sizes", name, first) for name in SIZES if SIZES[name] != SHORT]
     jobs += [("rows", name, seed) for seed in others for name in ROWS]
     jobs = [(p, n, seed) for p, n, seed in jobs if str(seed) not in result[p].get(n, {})]
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), _one_core) as pool:

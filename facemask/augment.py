@@ -17,8 +17,8 @@ def augment(
     Args:
         image: uint8 RGB (S, S, 3).
         rng: the source of all randomness.
-        background: uint8 RGB (S, S, 3), what lies behind a face that is moved away; without it
-            the picture's own border is repeated or a colour laid round it.
+        background: uint8 RGB (S, S, 3), what lies behind a face that is moved away, and then
+            moved far; without it the picture's own border is repeated or a colour laid round it.
 
     Returns:
         uint8 RGB (S, S, 3).
@@ -120,15 +120,19 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         noise = rng.standard_normal(image.shape, dtype=np.float32) * rng.uniform(2, 16)
         image = (image + noise).clip(0, 255).astype(np.uint8)
     if rng.random() < 0.5:
-        quality = int(rng.integers(20, 95))
-        _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        image = cv2.imdecode(code, cv2.IMREAD_COLOR)
+        image = reencode(image, int(rng.integers(20, 95)))
     if rng.random() < 0.15:
         height, width = rng.integers(size // 12, size // 3, 2)
         top, left = rng.integers(0, size - height), rng.integers(0, size - width)
         image = image.copy()
         image[top : top + height, left : left + width] = rng.integers(0, 256, 3)
     return image
+
+
+def reencode(image: np.ndarray, quality: int) -> np.ndarray:
+    """A uint8 picture (H, W, 3) as JPEG of a quality, 1 to 100, gives it back."""
+    code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(code, cv2.IMREAD_COLOR)
 
 
 def impoverish(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -138,9 +142,7 @@ def impoverish(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         small = int(size * rng.uniform(0.12, 0.4))
         image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
         if rng.random() < 0.5:
-            quality = int(rng.integers(30, 90))
-            _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-            image = cv2.imdecode(code, cv2.IMREAD_COLOR)
+            image = reencode(image, int(rng.integers(30, 90)))
         back = rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST], p=[0.5, 0.3, 0.2])
         image = cv2.resize(image, (size, size), interpolation=int(back))
     if rng.random() < 0.3:

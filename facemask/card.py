@@ -96,11 +96,11 @@ def ablation_table(part: str = "rows") -> str:
 
 def ablation_schedule() -> str:
     """What the ablation's shortened schedule is."""
-    s = read_json(REPORTS / "ablation.json")["schedule"]
-    return (f"A shortened schedule: {s['epochs']} epochs of {s['steps'] * 64:,} pictures at "
-            f"{s['image_size']} px, where the released model had "
-            f"{read_json(RELEASE / 'report.json')['recipe']['epochs']} of "
-            f"{read_json(RELEASE / 'report.json')['recipe']['steps'] * 64:,} at 96 px.")
+    short = read_json(REPORTS / "ablation.json")["schedule"]
+    full = read_json(RELEASE / "report.json")["recipe"]
+    return (f"A shortened schedule: {short['epochs']} epochs of {short['steps'] * 64:,} pictures "
+            f"at {short['image_size']} px, where the released model had {full['epochs']} of "
+            f"{full['steps'] * 64:,} at 96 px.")
 
 
 BLOCKS = {

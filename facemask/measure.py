@@ -15,6 +15,7 @@ from sklearn.metrics import recall_score
 from tqdm import tqdm
 
 from facemask import CLASSES, classifier, copies, masks, predict
+from facemask.augment import reencode
 from facemask.figures import accuracy_with_interval
 from facemask.files import read_image, write_json
 from facemask.landmarks import face_shape
@@ -109,11 +110,6 @@ def _shift(share: float) -> Callable[[np.ndarray], np.ndarray]:
     return shift
 
 
-def _jpeg(image: np.ndarray) -> np.ndarray:
-    code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 30])[1]
-    return cv2.imdecode(code, cv2.IMREAD_COLOR)
-
-
 def _smaller(side: int) -> Callable[[np.ndarray], np.ndarray]:
     return lambda image: cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
 
@@ -129,7 +125,7 @@ MUST_NOT_CHANGE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "turned by -20 degrees": _turn(-20),
     "brightness x 0.6": _tint((0.6, 0.6, 0.6)),
     "brightness x 1.5": _tint((1.5, 1.5, 1.5)),
-    "JPEG quality 30": _jpeg,
+    "JPEG quality 30": lambda image: reencode(image, 30),
     "48 px": _smaller(48),
     "24 px": _smaller(24),
     "warm cast": _tint((1.2, 1.0, 0.8)),

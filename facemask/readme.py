@@ -96,13 +96,14 @@ def growth_table(figures: dict) -> str:
 
 def training_table(report: dict) -> str:
     """Training against the field's pipeline."""
+    names = {"ours": "compact CNN at 64 px, pictures in memory",
+             "field": "the field's: CNN at 224 px from files"}
     rows = []
-    for name in ("ours", "field"):
-        row = report[name]
+    for key, name in names.items():
+        row = report[key]
         least = "" if row["reached"] else "more than "
         rows.append([
-            {"ours": "compact CNN at 64 px, pictures in memory", "field": "the field's: CNN at 224 px from files"}[name],
-            f"{row['images_per_second']:.0f}", f"{least}{row['epochs']:.2f}",
+            name, f"{row['images_per_second']:.0f}", f"{least}{row['epochs']:.2f}",
             f"{least}{row['seconds'] / 60:.0f} min", percent(row["accuracy"]),
         ])  # fmt: skip
     return table(["training", "pictures a second", "epochs to 98.8% on 12k Test",

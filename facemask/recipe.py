@@ -148,7 +148,7 @@ def fit(
     )
     model.compile(
         optimizer=keras.optimizers.AdamW(
-            # Averaged over the last thirtieth of the steps, however many there are.
+            # A memory of a thirtieth of the steps, however many there are.
             rate, weight_decay=1e-3, use_ema=recipe.average, ema_momentum=max(0.0, 1 - 30 / steps)
         ),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.smoothing),

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from facemask import CLASSES
+from facemask.augment import reencode
 from facemask.files import FacemaskError, write_whole
 from facemask.masks import WORN_WRONG, draw_mask, draw_occluder
 from facemask.portrait import any_colour, draw_person, face_shape, shrunk
@@ -64,9 +65,7 @@ def _camera(image: np.ndarray, rng: Rng, size: tuple[int, int]) -> np.ndarray:
     values = cv2.LUT(image, table.clip(0, 255).astype(np.uint8)[:, None]).astype(np.float32)
     noise = rng.standard_normal(values.shape, dtype=np.float32) * rng.gamma(1.6, 2.2)
     image = (values + noise).clip(0, 255).astype(np.uint8)
-    quality = int(rng.uniform(35, 96))
-    coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    return reencode(image, int(rng.uniform(35, 96)))
 
 
 def _portrait(rng: Rng, size: int) -> tuple[np.ndarray, FaceShape]:

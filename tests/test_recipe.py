@@ -50,7 +50,8 @@ def _kinds_of(images):
 
 
 def test_every_kind_has_its_share_and_its_class(data):
-    stream = recipe.batches(data / "release", 0, recipe.Recipe(change=untouched, level=False)).take(60)
+    plain = recipe.Recipe(change=untouched, level=False)
+    stream = recipe.batches(data / "release", 0, plain).take(60)
     images, classes = (np.concatenate(x) for x in zip(*((i.numpy(), c.numpy()) for i, c in stream)))
     kinds = _kinds_of(images)
     for kind, (label, share) in KINDS.items():
