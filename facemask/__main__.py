@@ -102,7 +102,11 @@ def _audit(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from facemask.export import export
 
-    for model in sorted(p.parent for p in _run_folder(args).glob("*/model.keras")):
+    run = _run_folder(args)
+    models = sorted(path.parent for path in run.glob("*/model.keras"))
+    if not models:
+        raise FacemaskError(f"{run} holds no trained model; run `python -m facemask train` first")
+    for model in models:
         for form, figures in export(_split_folder(args), model).items():
             print(f"{model.name:9} {form:12}", figures)
         print(model / "exports")
@@ -169,6 +173,7 @@ def main(argv: list[str] | None = None) -> int:
                 "--dataset", default="face-mask-12k",
                 help="sample, face-mask-12k, fmd, a Kaggle owner/name, a folder or a zip",
             )
+        if function not in (_predict, _run):  # notebooks write where the project is
             sub.add_argument("--data-dir", type=Path, default=Path("data"))
             sub.add_argument("--models-dir", type=Path, default=Path("models"))
         if function not in (_download, _predict, _run):
@@ -179,8 +184,9 @@ def main(argv: list[str] | None = None) -> int:
         if training:
             sub.add_argument("--image-size", type=int, default=96, help="pixels")
             sub.add_argument("--seed", type=int, default=0)
-            sub.add_argument("--epochs", type=int, default=30)
-            sub.add_argument("--batch-size", type=int, default=32)
+            if function is not _prepare:
+                sub.add_argument("--epochs", type=int, default=30)
+                sub.add_argument("--batch-size", type=int, default=32)
             sub.add_argument(
                 "--exclude", type=Path,
                 help="file that names pictures to leave out, here and in every later step; an "

@@ -3,11 +3,12 @@
 `python -m facemask.ablate ARCHIVES` trains by the recipe with one ingredient left out at a time, by
 two seeds, on a shortened schedule, and measures every training on every test set; then networks
 of other sizes. It writes reports/ablation.json after each training, and goes on after the last.
-The recipe was settled before these figures were read.
 """
 
 import argparse
+import hashlib
 import os
+import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from facemask import classifier
 from facemask.augment import augment, augment_lightly, degrade, move, relight
 from facemask.bench import multiply_adds
-from facemask.files import read_json, write_json
+from facemask.files import FacemaskError, read_json, write_json
 from facemask.measure import score, test_sets
 from facemask.models import baseline, compact
 from facemask.prepare import read_all
@@ -31,7 +32,7 @@ from facemask.recipe import Recipe, fit
 from facemask.release import KINDS, collect
 
 SEEDS = (0, 1)
-SHORT = Recipe(image_size=64, epochs=5, steps=120)
+SHORT = Recipe(image_size=64, epochs=5, steps=120, early_epochs=0)
 
 
 def kinds(*words: str) -> tuple[str, ...]:
@@ -72,10 +73,12 @@ def near(image: np.ndarray, rng: np.random.Generator, background: np.ndarray) ->
 
 
 def half(image_size: int, classes: int) -> keras.Model:
+    """`compact` with half as many filters."""
     return compact(image_size, classes, width=0.5)
 
 
 def wide(image_size: int, classes: int) -> keras.Model:
+    """`compact` with half as many filters again."""
     return compact(image_size, classes, width=1.5)
 
 
@@ -86,7 +89,6 @@ ROWS = {
     "without drawn and moved masks": SHORT._replace(leave_out=kinds("drawn", "moved")),
     "without the archive's incorrect masks": SHORT._replace(leave_out=kinds("3class incorrect")),
     "without hands, scarves and other things": SHORT._replace(leave_out=kinds("with an", "neck")),
-    "good photographs stay large and bright": SHORT._replace(level=False),
     "resolution, sharpness, noise as they are": SHORT._replace(change=sharp),
     "light and colour as they are": SHORT._replace(change=as_lit),
     "faces that fill the frame": SHORT._replace(change=filling),
@@ -95,7 +97,7 @@ ROWS = {
     "every picture counts alike": SHORT._replace(balanced=False),
     "no weight averaging, no label smoothing": SHORT._replace(average=False, smoothing=0.0),
     "the field's way: baseline, light augmentation, photographs only": SHORT._replace(
-        network=baseline, change=lightly, level=False, average=False, smoothing=0.0,
+        network=baseline, change=lightly, average=False, smoothing=0.0,
         balanced=False, leave_out=kinds("drawn", "moved", "bare with"),
     ),
 }
@@ -107,6 +109,14 @@ SIZES = {
     "96 px, half the filters": SHORT._replace(image_size=96, network=half),
     "64 px, half as many filters again": SHORT._replace(network=wide),
 }
+
+
+@cache
+def code() -> str:
+    """A digest of the code that a training depends on."""
+    names = ("augment", "fabrics", "masks", "models", "props", "recipe", "release", "transplant")
+    sources = (Path(__file__).with_name(f"{name}.py").read_bytes() for name in names)
+    return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
 
 
 @cache
@@ -123,7 +133,7 @@ def train_and_measure(job: tuple[str, int, Path, Path]) -> tuple[dict, dict]:
         accuracy and macro_recall by test set; parameters, and multiply-adds for a face.
     """
     name, seed, archives, data_dir = job
-    folder = data_dir / "ablation" / f"{name.replace(' ', '-')}-{seed}"
+    folder = data_dir / f"ablation-{code()}" / f"{name.replace(' ', '-')}-{seed}"
     recipe = {**ROWS, **SIZES}[name]
     model = fit(archives, folder, data_dir, recipe, seed)
     judge = classifier.load(folder / "model.keras")
@@ -147,13 +157,19 @@ def ablate(
     """Train and measure every row by every seed, and every size by the first seed.
 
     Returns:
-        schedule (epochs, steps, image_size); rows and sizes: name to seed to figures by test set,
+        schedule (epochs, steps, image_size); code, see `code`; rows and sizes: name to seed to figures by test set,
         and to `cost`: parameters, and multiply-adds for a face.
+
+    Raises:
+        FacemaskError: the report holds figures of another schedule or recipe.
     """
     result = {"schedule": {k: getattr(SHORT, k) for k in ("epochs", "steps", "image_size")},
-              "rows": {}, "sizes": {}}
+              "code": code(), "rows": {}, "sizes": {}}
     if report.is_file():
-        result |= {k: v for k, v in read_json(report).items() if k != "schedule"}
+        found = read_json(report)
+        if any(found.get(key) != result[key] for key in ("schedule", "code")):
+            raise FacemaskError(f"{report} has figures of another recipe; delete or move it")
+        result |= found
     collect(archives, data_dir)  # once, before two trainings want it
     test_sets(archives, data_dir)
     first, *others = seeds
@@ -186,7 +202,10 @@ if __name__ == "__main__":
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--json", type=Path, default=Path("reports/ablation.json"))
     args = parser.parse_args()
-    found = ablate(args.archives, args.data_dir, args.json)
+    try:
+        found = ablate(args.archives, args.data_dir, args.json)
+    except FacemaskError as error:
+        sys.exit(f"facemask.ablate: {error}")
     for part in ("rows", "sizes"):
         for name, runs in found[part].items():
             print(name)

@@ -91,7 +91,7 @@ def relight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Brightness, contrast, gamma, colour cast and saturation, by one table per channel."""
     levels = np.linspace(0, 1, 256)
     gamma = np.exp(rng.normal(0, 0.25))
-    gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.08, 3))
+    gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.1, 3))
     lift = rng.normal(0, 0.05)
     table = (levels[:, None] ** gamma * gain + lift).clip(0, 1) * 255
     image = cv2.LUT(image, table.astype(np.uint8)[None])
@@ -133,22 +133,6 @@ def reencode(image: np.ndarray, quality: int) -> np.ndarray:
     """A uint8 picture (H, W, 3) as JPEG of a quality, 1 to 100, gives it back."""
     code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return cv2.imdecode(code, cv2.IMREAD_COLOR)
-
-
-def impoverish(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A third each: enlarged from a few pixels, and dark with little contrast."""
-    size = image.shape[0]
-    if rng.random() < 0.35:
-        small = int(size * rng.uniform(0.12, 0.4))
-        image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
-        if rng.random() < 0.5:
-            image = reencode(image, int(rng.integers(30, 90)))
-        back = rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST], p=[0.5, 0.3, 0.2])
-        image = cv2.resize(image, (size, size), interpolation=int(back))
-    if rng.random() < 0.3:
-        gain = rng.uniform(0.35, 0.9)
-        image = cv2.convertScaleAbs(image, alpha=gain, beta=rng.uniform(0, 50) * (1 - gain))
-    return image
 
 
 AUGMENTATIONS = {"baseline": augment_lightly, "compact": augment}

@@ -65,10 +65,12 @@ def release_facts() -> str:
     photos = sum(n for kind, n in report["collected"]["pictures"].items()
                  if kind.startswith(("12k", "3class")))
     made = sum(report["collected"]["pictures"].values()) - photos
+    training = report["training"]
     return (
         f"{photos:,} photographs and {made:,} pictures with masks, hands and other things put on "
-        f"them; {report['recipe']['epochs']} epochs in {minutes:.0f} minutes on two cores, at most "
-        f"{report['training']['peak_memory_mb'] / 1e3:.1f} GB of memory. Sizes: "
+        f"them; {report['recipe']['epochs']} epochs in {minutes:.0f} minutes on "
+        f"{training['cores']} cores, at most {training['peak_memory_mb'] / 1e3:.1f} GB of memory. "
+        f"Sizes: "
         + ", ".join(f"{name} {size:.0f} kB" for name, size in sizes.items()) + "."
     )
 
@@ -100,7 +102,8 @@ def ablation_schedule() -> str:
     full = read_json(RELEASE / "report.json")["recipe"]
     return (f"A shortened schedule: {short['epochs']} epochs of {short['steps'] * 64:,} pictures "
             f"at {short['image_size']} px, where the released model had {full['epochs']} of "
-            f"{full['steps'] * 64:,} at 96 px.")
+            f"{full['steps'] * 64:,}, the first {full['early_epochs']} at {full['early_size']} px "
+            f"and the others at {full['image_size']} px.")
 
 
 BLOCKS = {

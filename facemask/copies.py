@@ -31,7 +31,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from facemask.files import FacemaskError, find_images, read_image, write_whole
+from facemask.files import FacemaskError, read_image, write_whole
 from facemask.similar import (
     SMALL,
     WORKERS,
@@ -197,45 +197,6 @@ def leave_out_copies(
     copied = np.zeros(len(tested.paths), bool)
     copied[pairs.i[pairs.shift <= largest_shift]] = True
     return copied
-
-
-def copies_report(
-    folders: Sequence[str | Path], cache: str | Path | None = None, progress: bool = True
-) -> dict:
-    """Report the copies within and across folders, as a value that can be written as JSON.
-
-    Returns:
-        `images`; `folders`: the folders that hold pictures, with their number of images and how
-        many of them have a copy anywhere; `shared`: for each pair of such folders, how many
-        pictures of the first share a group with a picture of the second (within one folder: with
-        another picture of it); `group_sizes`: number of groups of each size; `groups`: the paths
-        of each group of two and more, largest first.
-
-    Raises:
-        FacemaskError: a folder has no pictures, or a picture cannot be read.
-    """
-    found: dict[Path, None] = {}  # a folder inside another one counts once
-    for folder in folders:
-        inside = find_images(folder)
-        if not inside:
-            raise FacemaskError(f"{folder} holds no pictures; check the name of the folder")
-        found.update(dict.fromkeys(inside))
-    paths = list(found)
-    described = describe(paths, cache, progress)
-    group = groups(described, find_copies(described, progress=progress))
-    size = np.bincount(group)
-    places = [str(p.parent) for p in paths]
-    names, place = np.unique(places, return_inverse=True)
-    return {
-        "folders": {
-            str(name): {
-                "images": int((place == f).sum()),
-                "with_copies": int((size[group[place == f]] > 1).sum()),
-            }
-            for f, name in enumerate(names)
-        },
-        **count_copies(group, [str(p) for p in paths], places),
-    }
 
 
 def count_copies(group: np.ndarray, files: Sequence[str], places: Sequence[str]) -> dict:

@@ -1,7 +1,7 @@
 """Trained anew on parts of the data: group-aware folds, and a learning curve by size.
 
 Many trainings on two cores are affordable only if each is short, so these run at half the
-resolution and for 60 to 600 steps (`schedule`): they compare parts of the data with each other,
+resolution and for 40 to 600 steps (`schedule`): they compare parts of the data with each other,
 not with the finished model.
 """
 
@@ -32,7 +32,7 @@ SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training pictures, for the learning c
 
 
 def schedule(images: int, batch_size: int = 32) -> int:
-    """Steps of a short training: three epochs, but at least 60 steps and at most 600."""
+    """Steps of a short training: three epochs, but at least 40 steps and at most 600."""
     return int(np.clip(EPOCHS * -(-images // batch_size), LEAST_STEPS, MOST_STEPS))
 
 

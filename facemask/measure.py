@@ -5,7 +5,7 @@ classes that a set has.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -44,7 +44,7 @@ def test_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]
         "prajnasb": {p: v for p, (_, v) in find_labelled(raw["prajnasb"]).items()},
         "scene faces, 48 px and more": scenes(48, 10_000, CLASSES[:2]),
         "scene faces, 24 to 47 px": scenes(24, 47, CLASSES[:2]),
-        "3-class archive, held-out groups": split_3class(raw["3class"], folder / "copies.npz")[1],
+        "3-class archive, held-out groups": split_3class(raw["3class"], folder)[1],
         # Not unseen: copies of these are in the 3-class archive.
         "scene faces worn incorrectly, 24 px and more": scenes(24, 10_000, CLASSES[2:]),
     }
@@ -134,6 +134,25 @@ MUST_NOT_CHANGE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 NOT_A_MASK = ("hand", "beard", "scarf_neck", "sunglasses", "microphone", "cup")
 
 
+def drawings(
+    shaped: Iterable[tuple[np.ndarray, masks.FaceShape]], seed: int = 0
+) -> Iterator[tuple[str, str, list[np.ndarray]]]:
+    """Masks worn in every way, and things that are none, drawn on bare faces.
+
+    Args:
+        shaped: uint8 RGB pictures and the shapes of the faces in them.
+
+    Yields:
+        For each kind its class, its name (`masks.WORN`, NOT_A_MASK) and a picture of each face.
+    """
+    shaped, rng = list(shaped), np.random.default_rng(seed)
+    for worn in masks.WORN:
+        label = "with_mask" if worn == "right" else "incorrect_mask"
+        yield label, worn, [masks.draw_mask(i, s, worn, rng) for i, s in shaped]
+    for kind in NOT_A_MASK:
+        yield "without_mask", kind, [masks.draw_occluder(i, s, kind, rng) for i, s in shaped]
+
+
 def behaviour(model: classifier.Classifier, pictures: Labelled, seed: int = 0) -> dict:
     """How often the answer stays where it must stay, and changes where it must change.
 
@@ -153,15 +172,13 @@ def behaviour(model: classifier.Classifier, pictures: Labelled, seed: int = 0) -
     }
     bare = [image for image, label in zip(images, pictures.values()) if label == "without_mask"]
     shaped = [(image, shape) for image in bare if (shape := face_shape(image)) is not None]
-    rng = np.random.default_rng(seed)
     drawn, not_a_mask = {}, {}
-    for worn in masks.WORN:
-        right = "with_mask" if worn == "right" else "incorrect_mask"
-        got = _answers(model, [masks.draw_mask(i, s, worn, rng) for i, s in shaped])
-        drawn[worn] = float(np.mean(got == right))
-    for kind in NOT_A_MASK:
-        got = _answers(model, [masks.draw_occluder(i, s, kind, rng) for i, s in shaped])
-        not_a_mask[kind] = float(np.mean(got != "with_mask"))
+    for label, name, pictures_drawn in drawings(shaped, seed):
+        got = _answers(model, pictures_drawn)
+        if label == "without_mask":
+            not_a_mask[name] = float(np.mean(got != "with_mask"))
+        else:
+            drawn[name] = float(np.mean(got == label))
     return {"images": len(images), "drawn_on": len(shaped), "unchanged": unchanged,
             "drawn": drawn, "not_a_mask": not_a_mask}
 

@@ -30,7 +30,7 @@ def baseline(image_size: int, classes: int) -> keras.Model:
     return keras.Model(inputs, outputs, name="baseline")
 
 
-def compact(image_size: int, classes: int, width: float = 1) -> keras.Model:
+def compact(image_size: int | None, classes: int, width: float = 1) -> keras.Model:
     """The project's own CNN: 120,000 parameters at any size, for a phone, a page or a service.
 
     The first layer halves the picture at once, which keeps the costly early layers small. Batch
@@ -38,7 +38,7 @@ def compact(image_size: int, classes: int, width: float = 1) -> keras.Model:
     pooling in place of Flatten is what saves the baseline's 1.6 million weights.
 
     Args:
-        image_size: side of the square input in pixels.
+        image_size: side of the square input in pixels; None takes any.
         classes: number of outputs, 2 or 3.
         width: factor on the number of filters.
 

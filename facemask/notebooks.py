@@ -24,7 +24,8 @@ from facemask.files import ROOT, FacemaskError, read_json, write_json, write_who
 
 FOLDER = ROOT / "notebooks"
 
-# Where Colab fetches the project from: the one place to change when it is published or moved.
+# Where Colab fetches the project from: to change when it is published or moved; `clean` writes it
+# into the notebooks.
 REPOSITORY = "https://github.com/OWNER/face-mask-classifier"
 
 SETUP = f'''\
@@ -50,6 +51,8 @@ if "google.colab" in sys.modules:
                 os.rename(name, f"{{name}}-of-the-project")
                 os.symlink(kept, name)
 while not Path("pyproject.toml").exists():
+    if Path.cwd() == Path.cwd().parent:
+        raise FileNotFoundError("open this notebook inside the project's folder")
     os.chdir("..")
 sys.path.insert(0, os.getcwd())
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"'''
@@ -123,9 +126,12 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
             continue
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = {"tags": tags} if tags else {}
         if cell.cell_type == "code":
             cell.outputs = _clean_outputs(cell)
-            cell.metadata = {"tags": cell.metadata.get("tags", [])}
+            if "setup" in tags:  # which has no output
+                cell.source = SETUP
         cells.append(cell)
     notebook.cells = cells
     notebook.metadata = {

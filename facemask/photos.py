@@ -86,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
             return judge_many(sources, model, targets, json_path, args.csv, about)
         return judge_few(sources, model, output, json_path, args.csv)
     except KeyboardInterrupt:
-        print("stopped; give the same command again to go on", file=sys.stderr)
+        goes_on = "; give the same command again to go on" if folder or output is None else ""
+        print(f"stopped{goes_on}", file=sys.stderr)
         return 130
 
 
@@ -163,6 +164,8 @@ def _where(
             f"{len(sources)} pictures are too many for one; give a folder (--output <folder>), "
             "--json or --csv"
         )
+    elif len(sources) > 1 and output.suffix.lower() == ".bmp":
+        raise FacemaskError(f"several pictures on {output} cannot be drawn; use .png or .jpg")
     if any(s.data is None and same_file(s.name, output) for s in sources):
         raise FacemaskError(f"{output} is one of the pictures to judge; choose another --output")
     return output, None, json_path

@@ -103,6 +103,8 @@ def find_labelled(folder: str | Path) -> dict[Path, tuple[str, str]]:
         )
     for part in sorted({d for d in folder.rglob("*") if d.is_dir() and _plain(d.name)
                         in CLASS_FOLDERS}):
+        if "__MACOSX" in part.parts:  # what macOS adds to a zip
+            continue
         if not any(part in p.parents for p in labelled):
             raise FacemaskError(
                 f"the class folder {part} holds no pictures; fill it or remove it"

@@ -283,7 +283,7 @@ def _between_eyes(face: FaceAxes) -> float:
 
 
 def _beard(image: np.ndarray, face: FaceAxes, rng) -> np.ndarray:
-    """Hair along jaw, lip and chin, its colour taken from the darkest tenth of the picture."""
+    """Hair along jaw, lip and chin: grey, black, or as dark as the picture's darkest tenth."""
     scale = 2 if face.width < 64 else 1
     height, width = image.shape[0] * scale, image.shape[1] * scale
     t = np.linspace(-1, 1, 33)
@@ -319,11 +319,13 @@ def _beard(image: np.ndarray, face: FaceAxes, rng) -> np.ndarray:
     soft *= 1 - cv2.GaussianBlur(mouth, (0, 0), 1.0).astype(np.float32) / 255
     # Strands: noise drawn out downwards, denser where the beard is full.
     strands = noise(rng, (height, width), max(4, height // 5), max(8, width // 2))
-    full = rng.uniform(0.45, 1.0)
+    full = rng.uniform(0.45, 1.15)
     alpha = np.clip(soft * (full + 0.14 * strands), 0, 0.97)
-    grey = np.float32([1, 1, 1]) * rng.uniform(90, 200) if rng.random() < 0.2 else None
+    kind = rng.choice(["grey", "black", "dark"], p=[0.2, 0.3, 0.5])
     dark = np.percentile(image[::4, ::4].reshape(-1, 3), 8, axis=0).astype(np.float32)
-    colour = (grey if grey is not None else dark + rng.uniform(5, 30)) * _exposure(image)
+    tones = {"grey": rng.uniform(90, 200), "black": rng.uniform(12, 40),
+             "dark": dark + rng.uniform(5, 30)}
+    colour = np.float32([1, 1, 1]) * tones[kind] * _exposure(image)
     shade = 1 + 0.2 * noise(rng, (height, width), max(4, height // 4), max(8, width // 2))
     layer = cv2.merge([*(np.clip(shade, 0.4, 1.8) * float(c) * alpha for c in colour), alpha])
     layer = cv2.GaussianBlur(layer, (0, 0), 0.5 * scale)

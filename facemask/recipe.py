@@ -15,12 +15,12 @@ from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
 from facemask import CLASSES
-from facemask.augment import augment, impoverish
+from facemask.augment import augment
 from facemask.download import download
 from facemask.files import FacemaskError, read_json, write_json, write_whole
 from facemask.models import compact
 from facemask.prepare import find_labelled, read_all, resize
-from facemask.release import ARCHIVES, IMAGE_SIZE, KINDS, POOR, collect, read_collected
+from facemask.release import ARCHIVES, IMAGE_SIZE, KINDS, collect, read_collected
 
 BATCH_SIZE = 64
 
@@ -37,29 +37,35 @@ class Recipe(NamedTuple):
         smoothing: label smoothing (Szegedy et al. 2016, arXiv 1512.00567).
         average: keep the exponential moving average of the weights (Polyak and Juditsky 1992).
         balanced: each kind has its share of an epoch; else its pictures count alike.
-        level: kinds of good photographs are made as small and dark as others (`release.POOR`) are.
         epochs, steps: the schedule; a step is 64 pictures.
+        early_epochs, early_size: so many of the epochs are on pictures of so many pixels a side,
+            which takes half the time (progressive resizing, as in Tan and Le 2021,
+            arXiv 2104.00298).
     """
 
     leave_out: tuple[str, ...] = ()
     change: Callable[[np.ndarray, np.random.Generator, np.ndarray], np.ndarray] = augment
-    network: Callable[[int, int], keras.Model] = compact
+    network: Callable[[int | None, int], keras.Model] = compact
     image_size: int = IMAGE_SIZE
     smoothing: float = 0.05
     average: bool = True
     balanced: bool = True
-    level: bool = True
-    epochs: int = 40
+    epochs: int = 65
     steps: int = 375
+    early_epochs: int = 40
+    early_size: int = 64
 
 
-def batches(folder: Path, seed: int, recipe: Recipe = Recipe()) -> tf.data.Dataset:
+def batches(
+    folder: Path, seed: int, recipe: Recipe = Recipe(), start: int = 0
+) -> tf.data.Dataset:
     """Endless augmented batches (image float32 (64, S, S, 3), one-hot class float32 (64, 3)).
 
     Every kind has its share of each batch, whatever its number of pictures.
 
     Args:
         folder: written by `release.collect`.
+        start: number of the first batch.
     """
     pictures, kinds = read_collected(folder)
     places = {kind: np.flatnonzero(kinds == kind) for kind in KINDS if kind not in recipe.leave_out}
@@ -68,27 +74,29 @@ def batches(folder: Path, seed: int, recipe: Recipe = Recipe()) -> tf.data.Datas
     shares /= shares.sum()
 
     def make(number: np.int64) -> tuple[np.ndarray, np.ndarray]:
-        # A generator per batch keeps batches that are made side by side reproducible.
+        # A generator per batch, so that a training can go on at any of them.
         rng = np.random.default_rng([seed, number])
+        early = number < recipe.early_epochs * recipe.steps
+        size = recipe.early_size if early else recipe.image_size
         chosen = [names[k] for k in rng.choice(len(names), BATCH_SIZE, p=shares)]
         images = []
         for kind in chosen:
-            behind = _surroundings(pictures[rng.integers(len(pictures))], rng, recipe.image_size)
-            image = resize(pictures[rng.choice(places[kind])], recipe.image_size)
-            if recipe.level and kind not in POOR:
-                image = impoverish(image, rng)
+            behind = _surroundings(pictures[rng.integers(len(pictures))], rng, size)
+            image = resize(pictures[rng.choice(places[kind])], size)
             images.append(recipe.change(image, rng, behind))
         classes = [CLASSES.index(KINDS[kind][0]) for kind in chosen]
         return np.stack(images).astype(np.float32), np.int32(classes)
 
     def load(number: tf.Tensor):
         images, classes = tf.numpy_function(make, [number], [tf.float32, tf.int32])
-        images.set_shape((BATCH_SIZE, recipe.image_size, recipe.image_size, 3))
+        # The network fixes its own size, if it has to.
+        images.set_shape((BATCH_SIZE, None, None, 3))
         classes.set_shape((BATCH_SIZE,))
         return images, tf.one_hot(classes, len(CLASSES))
 
-    data = tf.data.Dataset.counter().map(load, num_parallel_calls=2, deterministic=True)
-    return data.prefetch(4)
+    # One thread keeps up with the network; more, here or in OpenCV, only take its cores.
+    cv2.setNumThreads(1)
+    return tf.data.Dataset.counter(start).map(load).prefetch(4)
 
 
 def _surroundings(image: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
@@ -130,18 +138,20 @@ def fit(
     """
     folder = Path(model_folder)
     settings = {k: getattr(v, "__name__", v) for k, v in recipe._asdict().items()}
-    settings |= {"leave_out": list(recipe.leave_out), "seed": seed}
+    shares = {kind: share for kind, (_, share) in KINDS.items()}
+    settings |= {"leave_out": list(recipe.leave_out), "shares": shares, "seed": seed}
     if (folder / "settings.json").is_file() and read_json(folder / "settings.json") != settings:
-        raise FacemaskError(f"{folder} holds a training by another recipe; name another folder")
+        raise FacemaskError(f"{folder} holds a training by another recipe; delete or move it")
     if (folder / "model.keras").is_file():
         return keras.models.load_model(folder / "model.keras", compile=False)
     folder.mkdir(parents=True, exist_ok=True)
-    collected = collect(archives, data_dir, seed=0)
+    collected = collect(archives, data_dir)
     write_json(folder / "settings.json", settings)
     clock = _Clock(folder / "training.json")
     keras.utils.clear_session(free_memory=True)
     keras.utils.set_random_seed(seed)
-    model = recipe.network(recipe.image_size, len(CLASSES))
+    # Sizes that change need a network of no size; the finished one has its own again.
+    model = recipe.network(None if recipe.early_epochs else recipe.image_size, len(CLASSES))
     steps = recipe.epochs * recipe.steps
     rate = keras.optimizers.schedules.CosineDecay(
         1e-4, steps, warmup_target=3e-3, warmup_steps=recipe.steps
@@ -154,24 +164,33 @@ def fit(
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.smoothing),
         metrics=["accuracy"],
     )
+    # Keras goes on at its last backup; so must the pictures and the history.
+    history, backup = folder / "history.csv", folder / "backup" / "training_metadata.json"
+    done = read_json(backup)["epoch"] if backup.is_file() else 0
+    if history.is_file():
+        rows = history.read_text().splitlines(keepends=True)
+        with write_whole(history) as partial:
+            partial.write_text("".join(rows[: done + 1] if done else []))
     model.fit(
-        batches(collected, seed, recipe),
+        batches(collected, seed, recipe, start=done * recipe.steps),
         steps_per_epoch=recipe.steps,
         epochs=recipe.epochs,
         validation_data=validation(archives, data_dir, recipe.image_size),
         verbose=0,
         callbacks=[
             TqdmCallback(verbose=0, tqdm_class=tqdm, desc=f"Training {folder.name}"),
-            keras.callbacks.CSVLogger(folder / "history.csv", append=True),
+            keras.callbacks.CSVLogger(history, append=True),
             keras.callbacks.BackupAndRestore(folder / "backup", double_checkpoint=True),
             clock,
         ],
     )
+    finished = recipe.network(recipe.image_size, len(CLASSES))
+    finished.set_weights(model.get_weights())
     with write_whole(folder / "labels.txt") as partial:
         partial.write_text("\n".join(CLASSES) + "\n")
     with write_whole(folder / "model.keras") as partial:
-        model.save(partial)
-    return model
+        finished.save(partial)
+    return finished
 
 
 class _Clock(keras.callbacks.Callback):

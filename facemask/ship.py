@@ -1,10 +1,11 @@
 """Make the released model again: `python -m facemask.ship ARCHIVES` (`make release`).
 
-Gathers the training pictures, trains, exports, measures, fills the model card, prints how the new
+Gathers the training pictures, trains, settles, exports, measures, fills the model card, prints how the new
 figures differ from those in models/release, and then replaces it.
 """
 
 import argparse
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -13,13 +14,15 @@ import numpy as np
 from tqdm import tqdm
 
 from facemask import CLASSES
+from facemask.download import download
 from facemask.export import export_model
 from facemask.files import RELEASE, ROOT, FacemaskError, read_json, write_json, write_whole
 from facemask.measure import measure, test_sets
-from facemask.prepare import read_all
+from facemask.prepare import find_labelled, read_all
 from facemask.readme import render
 from facemask.recipe import Recipe, fit
-from facemask.release import IMAGE_SIZE, KINDS, collect, read_collected
+from facemask.release import ARCHIVES, IMAGE_SIZE, KINDS, collect, read_collected
+from facemask.settle import settle
 
 PEERS = ROOT / "models" / "face-mask-12k"  # measured beside the released model, if trained here
 
@@ -43,7 +46,7 @@ def calibration(folder: Path, each: int = 67, seed: int = 0) -> np.ndarray:
 
 
 def ship(archives: Path, data_dir: Path, recipe: Recipe, seed: int, out: Path = RELEASE) -> dict:
-    """Train, export and measure; replaces `out` as a whole once all of it is made.
+    """Train, settle, export and measure; replaces `out` as a whole once all of it is made.
 
     The card (README.md in `out`) is kept, its figures filled anew.
 
@@ -53,15 +56,22 @@ def ship(archives: Path, data_dir: Path, recipe: Recipe, seed: int, out: Path = 
     Raises:
         FacemaskError: an archive is missing, or an export does not equal Keras.
     """
-    trained = data_dir / "release-model"
-    fit(archives, trained, data_dir, recipe, seed)
+    trained, settled = data_dir / "release-model", data_dir / "release-settled"
+    model = fit(archives, trained, data_dir, recipe, seed)
+    raw = download(str(archives / ARCHIVES["12k"]), data_dir)
+    found = settle(model, {p: label for p, (split, label) in find_labelled(raw).items()
+                           if split == "validation"})
+    with write_whole(settled) as partial:
+        partial.mkdir()
+        model.save(partial / "model.keras")
+        shutil.copy(trained / "labels.txt", partial / "labels.txt")
     collected = collect(archives, data_dir)
     sets = test_sets(archives, data_dir)
     published = sets["12k Test, published"]
     images = read_all(list(published), IMAGE_SIZE, "Reading test pictures")
     answers = np.array([CLASSES.index(label) for label in published.values()])
     made = data_dir / "release-made"
-    export_model(trained, calibration(collected), images, answers, made)
+    export_model(settled, calibration(collected), images, answers, made)
     for form in ("model-float16.tflite", "model-dynamic.tflite"):  # any run's export has them
         (made / form).unlink()
     models = {"released": made / "model.keras", "released, int8": made / "model-int8.tflite"}
@@ -69,8 +79,13 @@ def ship(archives: Path, data_dir: Path, recipe: Recipe, seed: int, out: Path = 
         if (PEERS / name / "model.keras").is_file():
             models[f"{name}, 12k alone"] = PEERS / name / "model.keras"
     report = {
-        "recipe": {"epochs": recipe.epochs, "steps": recipe.steps, "seed": seed},
-        "training": read_json(trained / "training.json"),
+        "recipe": {
+            **{key: getattr(recipe, key) for key in
+               ("epochs", "steps", "image_size", "early_epochs", "early_size")},
+            "seed": seed,
+        },
+        "training": read_json(trained / "training.json") | {"cores": os.cpu_count()},
+        "settled": found,
         "collected": read_json(collected / "collected.json"),
         **measure(sets, models),
     }
@@ -103,14 +118,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("archives", type=Path, help="folder of the data sets' zips")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
-    parser.add_argument("--out", type=Path, default=RELEASE)
+    parser.add_argument("--out", type=Path, help="another folder than models/release")
     parser.add_argument("--epochs", type=int, default=Recipe().epochs, help="fewer, for a trial")
     parser.add_argument("--steps", type=int, default=Recipe().steps, help="in an epoch")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    recipe = Recipe(epochs=args.epochs, steps=args.steps)
+    full = (args.epochs, args.steps) == (Recipe().epochs, Recipe().steps)
+    if args.out is None and not full:
+        parser.error("a trial must not replace models/release; name another folder by --out")
+    early = Recipe().early_epochs * args.epochs // Recipe().epochs
+    recipe = Recipe(epochs=args.epochs, steps=args.steps, early_epochs=early)
     try:
-        report = ship(args.archives, args.data_dir, recipe, args.seed, args.out)
+        report = ship(args.archives, args.data_dir, recipe, args.seed, args.out or RELEASE)
     except FacemaskError as error:
         print(error, file=sys.stderr)
         return 2

@@ -298,7 +298,7 @@ def _run_install(command: list, folder: Path, cwd: Path | None = None) -> None:
         raise ToolMissing(
             f"{folder.name} cannot be installed: {reason}. Check the network and the free space "
             "and run the same command again (a mirror is named by UV_DEFAULT_INDEX for Python and "
-            "by npm's own settings for TF.js). The exports other than TF.js do not need it"
+            "by npm's own settings for TF.js)"
         )
 
 

@@ -1,4 +1,4 @@
-"""Write a model as TFLite, in five number formats, described so that phones need no other file.
+"""Write a model as TFLite, in four number formats, described so that phones need no other file.
 
 Android's Task library and MediaPipe's image classifier read from the file itself how a picture is
 prepared and what the outputs are called: a second flatbuffer inside the model holds the facts, and

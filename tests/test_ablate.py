@@ -5,8 +5,8 @@ import pytest
 from conftest import ROOT
 
 from facemask import ablate
-from facemask.augment import augment, impoverish, move
-from facemask.files import read_json
+from facemask.augment import augment, move
+from facemask.files import FacemaskError, read_json, write_json
 from facemask.release import KINDS
 
 
@@ -51,19 +51,21 @@ def test_far_faces_are_smaller_and_further_from_the_middle():
     assert small < 0.7 * small_near and high > 1.3 * high_near
 
 
-def test_impoverished_pictures_are_darker_or_coarser_in_part():
-    image = np.random.default_rng(0).integers(100, 256, (96, 96, 3), np.uint8)
-    made = [impoverish(image, np.random.default_rng(seed)) for seed in range(200)]
-    untouched = np.mean([np.array_equal(m, image) for m in made])
-    dark = np.mean([m.mean() < 0.95 * image.mean() for m in made])
-    coarse = np.mean([m.std() < 0.5 * image.std() for m in made])
-    assert 0.35 < untouched < 0.55 and 0.15 < dark < 0.35 and 0.25 < coarse < 0.6
-
-
 def test_augment_goes_far_only_where_it_knows_what_lies_behind():
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     near = [augment(image, np.random.default_rng(s)).mean() for s in range(5)]
     assert near != [augment(image, np.random.default_rng(s), image).mean() for s in range(5)]
+
+
+def test_a_report_of_another_schedule_or_recipe_is_refused(tmp_path):
+    report = tmp_path / "ablation.json"
+    found = read_json(ROOT / "reports" / "ablation.json")
+    for change in ({"code": "of another day"}, {"schedule": {"epochs": 1}}):
+        write_json(report, found | {"code": ablate.code()} | change)
+        before = report.read_bytes()
+        with pytest.raises(FacemaskError, match="another recipe"):
+            ablate.ablate(tmp_path, tmp_path, report)
+        assert report.read_bytes() == before
 
 
 def test_the_published_figures_are_of_these_rows():

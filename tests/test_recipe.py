@@ -14,7 +14,7 @@ from facemask.release import ARCHIVES, KINDS
 from facemask.sample import draw_picture
 from facemask.ship import calibration
 
-TINY = recipe.Recipe(image_size=32, epochs=2, steps=3)
+TINY = recipe.Recipe(image_size=32, epochs=2, steps=3, early_epochs=1, early_size=16)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def _kinds_of(images):
 
 
 def test_every_kind_has_its_share_and_its_class(data):
-    plain = recipe.Recipe(change=untouched, level=False)
+    plain = recipe.Recipe(change=untouched, early_epochs=0)
     stream = recipe.batches(data / "release", 0, plain).take(60)
     images, classes = (np.concatenate(x) for x in zip(*((i.numpy(), c.numpy()) for i, c in stream)))
     kinds = _kinds_of(images)
@@ -61,7 +61,7 @@ def test_every_kind_has_its_share_and_its_class(data):
 
 
 def test_a_kind_can_be_left_out(data):
-    without = recipe.Recipe(change=untouched, level=False, leave_out=("12k masked",))
+    without = recipe.Recipe(change=untouched, early_epochs=0, leave_out=("12k masked",))
     images, _ = next(iter(recipe.batches(data / "release", 0, without)))
     assert "12k masked" not in _kinds_of(images.numpy())
 
@@ -70,6 +70,14 @@ def test_the_same_seed_gives_the_same_pictures(data):
     first, again, other = (
         next(iter(recipe.batches(data / "release", seed)))[0].numpy() for seed in (1, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_early_epochs_are_on_smaller_pictures_and_a_later_start_goes_on(data):
+    plain = TINY._replace(change=untouched)
+    whole = list(recipe.batches(data / "release", 0, plain).take(5))
+    assert [images.shape[1] for images, _ in whole] == [16, 16, 16, 32, 32]
+    later, _ = next(iter(recipe.batches(data / "release", 0, plain, start=3)))
+    assert np.array_equal(later, whole[3][0])
 
 
 def test_calibration_has_every_class_alike_by_the_shares(data):

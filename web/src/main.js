@@ -143,6 +143,7 @@ async function startWebcam() {
   if (!navigator.mediaDevices) return say("This browser gives no page here access to a webcam.");
   const video = document.createElement("video");
   video.muted = video.playsInline = true;
+  page.webcam.disabled = true; // a second stream would never be stopped
   try {
     stream = await navigator.mediaDevices.getUserMedia({
       video: { facingMode: "user", width: { ideal: 640 }, height: { ideal: 480 } },
@@ -153,6 +154,8 @@ async function startWebcam() {
         ? "The webcam was not allowed. Allow it in the browser's settings for this page."
         : `The webcam cannot be used: ${error.message}`,
     );
+  } finally {
+    page.webcam.disabled = false;
   }
   page.webcam.textContent = "Stop the webcam";
   page.webcam.setAttribute("aria-pressed", "true");
