@@ -2,10 +2,10 @@
 
 The field's pipeline reads the publisher's files anew every epoch, brings them to 224 px and trains
 the baseline CNN by Adam. Ours trains the compact CNN at 64 px, on prepared pictures that stay in
-memory, with the light augmentation: what it takes to be good on the set's own Test, which is all
-that this compares; to hold on faces from elsewhere takes longer. How many passes each needs and how
-many pictures a second each takes are measured apart: the first in its own time, the second by
-turns, so that both have the same machine.
+memory. Neither augments: being good on the set's own Test is all that this compares; to hold on
+faces from elsewhere takes longer. How many passes each needs and how many pictures a second each
+takes are measured apart: the first in its own time, the second by turns, so that both have the same
+machine.
 """
 
 import os
@@ -25,17 +25,19 @@ from tqdm import tqdm  # noqa: E402
 from facemask import models  # noqa: E402
 from facemask.files import FacemaskError, read_json, write_json, write_whole  # noqa: E402
 from facemask.prepare import load_split  # noqa: E402
-from facemask.train import augmented, train  # noqa: E402
+from facemask.train import train  # noqa: E402
 
 TARGET = 0.988  # of 12k Test
 BATCH = 32
-OUR_SIZE, OUR_EPOCHS = 64, 10  # pixels a side; epochs in which the learning rate falls to nothing
+# Pixels a side; epochs in which the learning rate falls to nothing: on Validation three end at 0.993,
+# two at 0.989.
+OUR_SIZE, OUR_EPOCHS = 64, 3
 LOOKS = 4  # at the test split, per epoch
 ROUNDS, OUR_STEPS, FIELD_STEPS = 5, 24, 6
 
 
 class Ours:
-    """Our pipeline: the compact CNN at 64 px, on prepared pictures, lightly augmented."""
+    """Our pipeline: the compact CNN at 64 px, on prepared pictures in memory."""
 
     def __init__(self, split: Path, raw: Path) -> None:
         self.split = split
@@ -46,7 +48,7 @@ class Ours:
     def model(self) -> keras.Model:
         steps = OUR_EPOCHS * self.pictures // BATCH
         schedule = keras.optimizers.schedules.CosineDecay(
-            1e-4, steps, warmup_target=3e-3, warmup_steps=steps // OUR_EPOCHS
+            1e-4, steps, warmup_target=3e-3, warmup_steps=steps // 5
         )
         return _compiled(models.compact(OUR_SIZE, self.classes), schedule)
 
@@ -55,8 +57,8 @@ class Ours:
         return data.map(lambda x, y: (tf.image.resize(x, (OUR_SIZE,) * 2, "area"), y)).cache()
 
     def batches(self, seed: int) -> tf.data.Dataset:
-        data = self._read("train", BATCH).unbatch().shuffle(self.pictures, seed=seed).batch(BATCH)
-        return augmented(data, "baseline", seed).prefetch(2)
+        data = self._read("train", BATCH).unbatch().shuffle(self.pictures, seed=seed)
+        return data.repeat().batch(BATCH).prefetch(2)
 
     def test(self) -> tf.data.Dataset:
         return self._read("test", 64)

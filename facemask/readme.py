@@ -104,7 +104,7 @@ def training_table(report: dict) -> str:
         least = "" if row["reached"] else "more than "
         rows.append([
             name, f"{row['images_per_second']:.0f}", f"{least}{row['epochs']:.2f}",
-            f"{least}{row['seconds'] / 60:.0f} min", percent(row["accuracy"]),
+            f"{least}{row['seconds']:.0f} s", percent(row["accuracy"]),
         ])  # fmt: skip
     return table(["training", "pictures a second", "epochs to 98.8% on 12k Test",
                   "that is", "best seen"], rows)

@@ -8,7 +8,8 @@ import pytest
 from interrupted import light_model
 from PIL import Image
 
-from facemask import CLASSES, bench_photos
+from facemask import CLASSES, bench_photos, photos
+from facemask.files import RELEASE, ROOT, read_json
 from facemask.sample import draw_scene
 
 NAMES = ["with_mask", "without_mask", "mask_weared_incorrect"]
@@ -90,3 +91,9 @@ def test_stages_and_throughput(tmp_path):
     assert list(each) == ["decode", "find", "crop", "judge", "draw", "write"]
     assert all(ms > 0 for ms in each.values()) and each["find"] > each["crop"]
     assert row["photos a second"] > 0 and len(list((tmp_path / "out").glob("*.png"))) == 3
+
+
+def test_the_published_figures_are_of_the_released_model():
+    report = read_json(ROOT / bench_photos.REPORT)
+    assert {part["sha256"] for part in report.values()} == {photos.digest(RELEASE)}
+    assert set(report) == {"scenes", "speed", "memory"}

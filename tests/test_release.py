@@ -71,9 +71,9 @@ def test_card_speaks_of_every_mistake_by_name():
 
 def test_behaviour_in_the_report_is_good():
     behaviour = read_json(FOLDER / "report.json")["behaviour"]
-    assert min(behaviour["unchanged"].values()) > 0.95
+    assert min(behaviour["unchanged"].values()) > 0.96
     # A mask that leaves only the chin out is what it overlooks most; the card says so.
-    assert behaviour["drawn"].pop("chin_out") > 0.65
+    assert behaviour["drawn"].pop("chin_out") > 0.85
     assert min(behaviour["drawn"].values()) > 0.9
     assert min(behaviour["not_a_mask"].values()) > 0.98
 

@@ -19,6 +19,7 @@ const context = page.picture.getContext("2d", { willReadFrequently: true });
 let models; // for the chosen backend
 let working = Promise.resolve(); // one thing is done at a time
 let stream; // of the webcam, while it runs
+let asking = false; // for the webcam
 let lastPhoto; // judged again when the backend changes
 
 function say(text) {
@@ -141,9 +142,10 @@ async function takePhoto(source, name) {
 
 async function startWebcam() {
   if (!navigator.mediaDevices) return say("This browser gives no page here access to a webcam.");
+  if (asking) return; // a second stream would never be stopped
+  asking = true;
   const video = document.createElement("video");
   video.muted = video.playsInline = true;
-  page.webcam.disabled = true; // a second stream would never be stopped
   try {
     stream = await navigator.mediaDevices.getUserMedia({
       video: { facingMode: "user", width: { ideal: 640 }, height: { ideal: 480 } },
@@ -155,7 +157,7 @@ async function startWebcam() {
         : `The webcam cannot be used: ${error.message}`,
     );
   } finally {
-    page.webcam.disabled = false;
+    asking = false;
   }
   page.webcam.textContent = "Stop the webcam";
   page.webcam.setAttribute("aria-pressed", "true");
