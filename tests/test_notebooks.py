@@ -42,7 +42,7 @@ def test_what_is_unfit_is_found():
     face = draw_face(np.random.default_rng(0), 128)[0]
     fit = notebooks.clean(read(PATHS[3]))
     assert notebooks.problems(fit) == []
-    cell = next(c for c in fit.cells if c.cell_type == "code" and not c.metadata.tags)
+    cell = next(c for c in fit.cells if c.cell_type == "code" and not c.metadata.get("tags"))
 
     def problems(**output):
         changed = copy.deepcopy(fit)

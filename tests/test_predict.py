@@ -81,10 +81,11 @@ def test_stages_one_after_the_other(sample, tmp_path, capsys):
     """download, prepare, train and evaluate by command on a folder of pictures."""
     common = ["--dataset", str(sample), "--data-dir", str(tmp_path / "d"),
               "--models-dir", str(tmp_path / "m")]
-    quick = ["--image-size", "32", "--epochs", "1"]
+    small = ["--image-size", "32"]
     assert main(["download", *common]) == 0
-    assert main(["prepare", *common, *quick]) == 0
-    assert main(["train", *common, *quick, "--models", "compact"]) == 0
+    assert main(["prepare", *common, *small]) == 0
+    assert main(["export", *common]) == 2 and "no trained model" in capsys.readouterr().err
+    assert main(["train", *common, *small, "--epochs", "1", "--models", "compact"]) == 0
     assert main(["evaluate", *common]) == 0
     printed = capsys.readouterr().out
     assert "compact   test" in printed and printed.strip().endswith("report.json")
