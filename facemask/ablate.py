@@ -157,8 +157,8 @@ def ablate(
     """Train and measure every row by every seed, and every size by the first seed.
 
     Returns:
-        schedule (epochs, steps, image_size); code, see `code`; rows and sizes: name to seed to figures by test set,
-        and to `cost`: parameters, and multiply-adds for a face.
+        schedule (epochs, steps, image_size); code, see `code`; rows and sizes: name to seed to
+        figures by test set, and to `cost`: parameters, and multiply-adds for a face.
 
     Raises:
         FacemaskError: the report holds figures of another schedule or recipe.

@@ -29,8 +29,8 @@ from facemask.train import train  # noqa: E402
 
 TARGET = 0.988  # of 12k Test
 BATCH = 32
-# Pixels a side; epochs in which the learning rate falls to nothing: on Validation three end at 0.993,
-# two at 0.989.
+# Pixels a side; epochs in which the learning rate falls to nothing: on Validation three end at
+# 0.993, two at 0.989.
 OUR_SIZE, OUR_EPOCHS = 64, 3
 LOOKS = 4  # at the test split, per epoch
 ROUNDS, OUR_STEPS, FIELD_STEPS = 5, 24, 6

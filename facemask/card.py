@@ -70,7 +70,7 @@ def release_facts() -> str:
         f"{photos:,} photographs and {made:,} pictures with masks, hands and other things put on "
         f"them; {report['recipe']['epochs']} epochs in {minutes:.0f} minutes on "
         f"{training['cores']} cores, at most {training['peak_memory_mb'] / 1e3:.1f} GB of memory. "
-        f"Sizes: "
+        "Sizes: "
         + ", ".join(f"{name} {size:.0f} kB" for name, size in sizes.items()) + "."
     )
 

@@ -133,11 +133,15 @@ def read_image(path: str | Path) -> np.ndarray:
 
 def find_images(folder: str | Path) -> list[Path]:
     """All files below `folder` named like pictures, sorted; hidden ones are passed over."""
-    folder = Path(folder)
     return sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith((".", "__MACOSX")) for part in p.relative_to(folder).parts)
-        and p.is_file()
+        p for p in unhidden(folder) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()
     )
+
+
+def unhidden(folder: str | Path) -> Iterator[Path]:
+    """What lies below `folder`, less what is hidden there and what macOS adds to a zip."""
+    folder = Path(folder)
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        if not any(part.startswith((".", "__MACOSX")) for part in parts):
+            yield path

@@ -135,17 +135,18 @@ NOT_A_MASK = ("hand", "beard", "scarf_neck", "sunglasses", "microphone", "cup")
 
 
 def drawings(
-    shaped: Iterable[tuple[np.ndarray, masks.FaceShape]], seed: int = 0
+    bare: Iterable[np.ndarray], seed: int = 0
 ) -> Iterator[tuple[str, str, list[np.ndarray]]]:
     """Masks worn in every way, and things that are none, drawn on bare faces.
 
     Args:
-        shaped: uint8 RGB pictures and the shapes of the faces in them.
+        bare: uint8 RGB pictures; those in which no face's shape is found are passed over.
 
     Yields:
         For each kind its class, its name (`masks.WORN`, NOT_A_MASK) and a picture of each face.
     """
-    shaped, rng = list(shaped), np.random.default_rng(seed)
+    shaped = [(image, shape) for image in bare if (shape := face_shape(image)) is not None]
+    rng = np.random.default_rng(seed)
     for worn in masks.WORN:
         label = "with_mask" if worn == "right" else "incorrect_mask"
         yield label, worn, [masks.draw_mask(i, s, worn, rng) for i, s in shaped]
@@ -171,21 +172,25 @@ def behaviour(model: classifier.Classifier, pictures: Labelled, seed: int = 0) -
         for name, change in MUST_NOT_CHANGE.items()
     }
     bare = [image for image, label in zip(images, pictures.values()) if label == "without_mask"]
-    shaped = [(image, shape) for image in bare if (shape := face_shape(image)) is not None]
     drawn, not_a_mask = {}, {}
-    for label, name, pictures_drawn in drawings(shaped, seed):
-        got = _answers(model, pictures_drawn)
+    for label, name, dressed in drawings(bare, seed):
+        got = _answers(model, dressed)
         if label == "without_mask":
             not_a_mask[name] = float(np.mean(got != "with_mask"))
         else:
             drawn[name] = float(np.mean(got == label))
-    return {"images": len(images), "drawn_on": len(shaped), "unchanged": unchanged,
+    return {"images": len(images), "drawn_on": len(dressed), "unchanged": unchanged,
             "drawn": drawn, "not_a_mask": not_a_mask}
 
 
 def _answers(model: classifier.Classifier, images: list[np.ndarray]) -> np.ndarray:
-    inputs = np.stack([resize(np.ascontiguousarray(i), model.image_size) for i in images])
-    return np.array(model.labels)[model.predict(inputs).argmax(axis=1)]
+    answers = model.predict(stacked(images, model.image_size)).argmax(axis=1)
+    return np.array(model.labels)[answers]
+
+
+def stacked(images: list[np.ndarray], size: int) -> np.ndarray:
+    """Pictures of any size, or views of them, as uint8 RGB (N, size, size, 3)."""
+    return np.stack([resize(np.ascontiguousarray(image), size) for image in images])
 
 
 def measure(sets: dict[str, Labelled], models: dict[str, Path]) -> dict:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from facemask.classifier import Classifier
 
 GRID = 64  # pictures that are still shown in one; more go to a folder
+GRID_SUFFIXES = DRAWN_SUFFIXES - {".bmp"}  # that Matplotlib writes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -155,7 +156,7 @@ def _where(
             raise FacemaskError(f"{output} does not end in .mp4, which is what a video becomes")
     elif any(map(is_video, sources)):
         raise FacemaskError("for several videos, give a folder: --output <folder>")
-    elif output.suffix.lower() not in DRAWN_SUFFIXES:
+    elif output.suffix.lower() not in (DRAWN_SUFFIXES if len(sources) == 1 else GRID_SUFFIXES):
         raise FacemaskError(
             f"{output} does not end like a picture format; use .png or .jpg, or name a folder"
         )
@@ -164,8 +165,6 @@ def _where(
             f"{len(sources)} pictures are too many for one; give a folder (--output <folder>), "
             "--json or --csv"
         )
-    elif len(sources) > 1 and output.suffix.lower() == ".bmp":
-        raise FacemaskError(f"several pictures on {output} cannot be drawn; use .png or .jpg")
     if any(s.data is None and same_file(s.name, output) for s in sources):
         raise FacemaskError(f"{output} is one of the pictures to judge; choose another --output")
     return output, None, json_path

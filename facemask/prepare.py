@@ -26,6 +26,7 @@ from facemask.files import (
     find_images,
     read_image,
     read_json,
+    unhidden,
     write_json,
     write_whole,
 )
@@ -101,10 +102,8 @@ def find_labelled(folder: str | Path) -> dict[Path, tuple[str, str]]:
             f"{', '.join(sorted(CLASS_FOLDERS))} are recognised; others can be added to "
             "CLASS_FOLDERS in facemask/prepare.py"
         )
-    for part in sorted({d for d in folder.rglob("*") if d.is_dir() and _plain(d.name)
-                        in CLASS_FOLDERS}):
-        if "__MACOSX" in part.parts:  # what macOS adds to a zip
-            continue
+    for part in sorted(d for d in unhidden(folder)
+                       if d.is_dir() and _plain(d.name) in CLASS_FOLDERS):
         if not any(part in p.parents for p in labelled):
             raise FacemaskError(
                 f"the class folder {part} holds no pictures; fill it or remove it"

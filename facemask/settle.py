@@ -10,9 +10,7 @@ import numpy as np
 
 from facemask import CLASSES
 from facemask.files import read_image
-from facemask.landmarks import face_shape
-from facemask.measure import Labelled, drawings
-from facemask.prepare import resize
+from facemask.measure import Labelled, drawings, stacked
 
 SHIFTS = np.arange(-3, 1.01, 0.25)
 
@@ -36,8 +34,7 @@ def settle(model: keras.Model, pictures: Labelled, seed: int = 0) -> dict:
     for label in CLASSES[:2]:
         groups[label].append(_logits(model, [images[p] for p, v in pictures.items() if v == label]))
     bare = [images[path] for path, label in pictures.items() if label == "without_mask"]
-    shaped = [(image, shape) for image in bare if (shape := face_shape(image)) is not None]
-    for label, _, drawn in drawings(shaped, seed):
+    for label, _, drawn in drawings(bare, seed):
         groups[label].append(_logits(model, drawn))
 
     def recalls(shift: float) -> dict[str, float]:
@@ -56,7 +53,6 @@ def settle(model: keras.Model, pictures: Labelled, seed: int = 0) -> dict:
 
 def _logits(model: keras.Model, images: list[np.ndarray]) -> np.ndarray:
     """Logarithms of the probabilities, float (N, 3); what softmax takes but for a constant."""
-    size = model.input_shape[1]
-    inputs = np.stack([resize(np.ascontiguousarray(image), size) for image in images])
-    found = model.predict(inputs.astype(np.float32), batch_size=64, verbose=0)
+    inputs = stacked(images, model.input_shape[1]).astype(np.float32)
+    found = model.predict(inputs, batch_size=64, verbose=0)
     return np.log(np.maximum(found, 1e-9))

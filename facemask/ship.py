@@ -1,7 +1,7 @@
 """Make the released model again: `python -m facemask.ship ARCHIVES` (`make release`).
 
-Gathers the training pictures, trains, settles, exports, measures, fills the model card, prints how the new
-figures differ from those in models/release, and then replaces it.
+Gathers the training pictures, trains, settles, exports, measures, fills the model card, prints how
+the new figures differ from those in models/release, and then replaces it.
 """
 
 import argparse

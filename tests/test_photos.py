@@ -173,6 +173,7 @@ def test_several_pictures_in_one(command, folder, tmp_path, capsys):
         (["PHOTOS", "--output", "PHOTOS"], "is where the pictures lie"),
         (["PHOTOS/a.jpg", "--output", "PHOTOS/a.jpg"], "is one of the pictures"),
         (["PHOTOS", "--output", "out.xyz"], "use .png or .jpg"),
+        (["PHOTOS", "--output", "out.bmp"], "use .png or .jpg"),
         (["clip.mp4", "--output", "out.png"], "does not end in .mp4"),
         (["clip.mp4", "PHOTOS", "--output", "out.png"], "give a folder"),
         (["PHOTOS/a.jpg", "--camera", "0"], "not both"),

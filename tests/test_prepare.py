@@ -12,7 +12,15 @@ from conftest import ROOT
 from PIL import Image
 
 from facemask.files import FacemaskError, read_image, read_json
-from facemask.prepare import label_of, load_split, prepare, read_exclusions, read_sources, resize
+from facemask.prepare import (
+    find_labelled,
+    label_of,
+    load_split,
+    prepare,
+    read_exclusions,
+    read_sources,
+    resize,
+)
 
 RED, SIZE = (200, 30, 40), 48
 
@@ -152,6 +160,16 @@ def test_unreadable_files_are_listed_and_left_out(tmp_path):
     assert listed == ["with_mask/notes.jpg", "without_mask/zero.png"]
     assert sum(sum(c.values()) for c in facts["counts"].values()) == 24
     assert (tmp_path / "in/with_mask/notes.jpg").exists()
+
+
+def test_what_macos_adds_to_a_zip_is_passed_over(tmp_path):
+    for label in ("with_mask", "without_mask"):
+        fill(tmp_path / "in" / label, 2)
+        added = tmp_path / "in/__MACOSX" / label
+        added.mkdir(parents=True)
+        (added / "._0.png").write_bytes(b"not a picture")
+    found = find_labelled(tmp_path / "in")
+    assert len(found) == 4 and not any("__MACOSX" in path.parts for path in found)
 
 
 def test_refused_folders(tmp_path):
