@@ -2,7 +2,7 @@
 
 Every part compares within one run and takes turns, so that a busy machine slows all sides alike.
 A part that was measured is kept in data/bench and not measured again: delete its file there, or
-name it with --only. Training, which takes hours, goes on where it was cut off (--minutes).
+name it with --only. Training, the longest, goes on where it was cut off (--minutes).
 """
 
 import argparse
