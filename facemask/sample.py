@@ -11,12 +11,12 @@ from tqdm import tqdm
 
 from facemask import CLASSES
 from facemask.augment import reencode
+from facemask.brushes import any_colour
 from facemask.files import FacemaskError, write_whole
+from facemask.head import Rng, face_shape, shrunk
 from facemask.masks import WORN_WRONG, draw_mask, draw_occluder
-from facemask.portrait import any_colour, draw_person, face_shape, shrunk
+from facemask.portrait import draw_person
 from facemask.shapes import FaceShape
-
-Rng = np.random.Generator
 
 # Drawn over some faces of every class, and no mask: what a classifier must not be misled by.
 BESIDE_A_MASK = ("sunglasses", "phone")
