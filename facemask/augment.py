@@ -29,6 +29,22 @@ def augment(
     return image
 
 
+def augment_mildly(
+    image: np.ndarray, rng: np.random.Generator, background: np.ndarray | None = None
+) -> np.ndarray:
+    """As `augment`, but every other picture keeps its light, and every other its sharpness.
+
+    For the end of a training, on pictures more like those that come; the strongest changes taken
+    away at last is an idea of YOLOX (Ge et al. 2021, arXiv 2107.08430).
+    """
+    image = move(image, rng, background, far=background is not None)
+    if rng.random() < 0.5:
+        image = relight(image, rng)
+    if rng.random() < 0.5:
+        image = degrade(image, rng)
+    return image
+
+
 def augment_lightly(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The field's usual augmentation, for the baseline: mirror, turn, zoom and shift by a tenth."""
     size = image.shape[0]

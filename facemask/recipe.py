@@ -1,5 +1,6 @@
 """How the released model is trained: its recipe, and the training."""
 
+import hashlib
 import resource
 import sys
 import time
@@ -15,7 +16,7 @@ from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
 from facemask import CLASSES
-from facemask.augment import augment
+from facemask.augment import augment, augment_mildly
 from facemask.download import download
 from facemask.files import FacemaskError, read_json, write_json, write_whole
 from facemask.models import compact
@@ -41,6 +42,7 @@ class Recipe(NamedTuple):
         early_epochs, early_size: so many of the epochs are on pictures of so many pixels a side,
             which takes half the time (progressive resizing, as in Tan and Le 2021,
             arXiv 2104.00298).
+        rate: the highest learning rate.
     """
 
     leave_out: tuple[str, ...] = ()
@@ -54,6 +56,11 @@ class Recipe(NamedTuple):
     steps: int = 375
     early_epochs: int = 40
     early_size: int = 64
+    rate: float = 3e-3
+
+
+# The released model's last epochs, after the first recipe's.
+FINISH = Recipe(change=augment_mildly, epochs=20, early_epochs=0, rate=1e-3)
 
 
 def batches(
@@ -107,12 +114,17 @@ def _surroundings(image: np.ndarray, rng: np.random.Generator, size: int) -> np.
     return cv2.resize(corner, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
+def validation_pictures(archives: str | Path, data_dir: str | Path = "data") -> dict[Path, str]:
+    """The 800 pictures of 12k Validation, from path to class."""
+    raw = download(str(Path(archives) / ARCHIVES["12k"]), data_dir)
+    return {p: label for p, (split, label) in find_labelled(raw).items() if split == "validation"}
+
+
 def validation(
     archives: str | Path, data_dir: str | Path = "data", image_size: int = IMAGE_SIZE
 ) -> tuple[np.ndarray, np.ndarray]:
     """12k Validation: uint8 RGB (800, S, S, 3) and one-hot classes (800, 3)."""
-    raw = download(str(Path(archives) / ARCHIVES["12k"]), data_dir)
-    found = {p: label for p, (split, label) in find_labelled(raw).items() if split == "validation"}
+    found = validation_pictures(archives, data_dir)
     images = read_all(list(found), image_size)
     return images, np.eye(len(CLASSES))[[CLASSES.index(label) for label in found.values()]]
 
@@ -123,12 +135,16 @@ def fit(
     data_dir: str | Path = "data",
     recipe: Recipe = Recipe(),
     seed: int = 0,
+    start: Path | None = None,
 ) -> keras.Model:
     """Train by a recipe and write <model_folder>/model.keras; goes on where it was cut off.
 
     AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with a warm-up of one epoch and a cosine
     schedule. 12k Validation is watched, but decides nothing: the last epoch's weights count.
     `history.csv` has a row per epoch, `training.json` the time and memory it took.
+
+    Args:
+        start: model.keras of another training, to go on from its weights.
 
     Returns:
         The model; a complete one is loaded and not trained again.
@@ -140,6 +156,7 @@ def fit(
     settings = {k: getattr(v, "__name__", v) for k, v in recipe._asdict().items()}
     shares = {kind: share for kind, (_, share) in KINDS.items()}
     settings |= {"leave_out": list(recipe.leave_out), "shares": shares, "seed": seed}
+    settings["start"] = hashlib.sha256(start.read_bytes()).hexdigest()[:16] if start else None
     if (folder / "settings.json").is_file() and read_json(folder / "settings.json") != settings:
         raise FacemaskError(f"{folder} holds a training by another recipe; delete or move it")
     if (folder / "model.keras").is_file():
@@ -152,9 +169,11 @@ def fit(
     keras.utils.set_random_seed(seed)
     # Sizes that change need a network of no size; the finished one has its own again.
     model = recipe.network(None if recipe.early_epochs else recipe.image_size, len(CLASSES))
+    if start:
+        model.set_weights(keras.models.load_model(start, compile=False).get_weights())
     steps = recipe.epochs * recipe.steps
     rate = keras.optimizers.schedules.CosineDecay(
-        1e-4, steps, warmup_target=3e-3, warmup_steps=recipe.steps
+        1e-4, steps, warmup_target=recipe.rate, warmup_steps=recipe.steps
     )
     model.compile(
         optimizer=keras.optimizers.AdamW(

@@ -73,5 +73,7 @@ def test_the_published_figures_are_of_these_rows():
     assert list(report["rows"]) == list(ablate.ROWS) and list(report["sizes"]) == list(ablate.SIZES)
     assert report["schedule"] == {
         key: getattr(ablate.SHORT, key) for key in ("epochs", "steps", "image_size")}
-    for runs in report["rows"].values():
-        assert set(runs) == {*map(str, ablate.SEEDS), "cost"}
+    assert list(report["full"]) == list(ablate.FULL)
+    for part, seeds in (("rows", ablate.SEEDS), ("full", ablate.SEEDS[:1])):
+        for runs in report[part].values():
+            assert set(runs) == {*map(str, seeds), "cost"}

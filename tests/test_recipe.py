@@ -12,7 +12,7 @@ from facemask import CLASSES, recipe
 from facemask.files import FacemaskError
 from facemask.release import ARCHIVES, KINDS
 from facemask.sample import draw_picture
-from facemask.ship import calibration
+from facemask.ship import calibration, cost, join_histories
 
 TINY = recipe.Recipe(image_size=32, epochs=2, steps=3, early_epochs=1, early_size=16)
 
@@ -113,3 +113,22 @@ def test_a_folder_of_another_recipe_is_refused(data, tmp_path):
     recipe.fit(data, tmp_path / "a", data, TINY._replace(epochs=1, steps=1))
     with pytest.raises(FacemaskError, match="another recipe"):
         recipe.fit(data, tmp_path / "a", data, TINY)
+
+
+def test_the_last_epochs_go_on_from_the_first_ones_weights(data, tmp_path):
+    first, last = tmp_path / "first", tmp_path / "last"
+    before = recipe.fit(data, first, data, TINY)
+    finish = recipe.FINISH._replace(image_size=32, epochs=1, steps=2, rate=1e-5)
+    after = recipe.fit(data, last, data, finish, seed=1, start=first / "model.keras")
+    kernels = [model.layers[-1].get_weights()[0] for model in (before, after)]
+    assert 0 < np.abs(kernels[0] - kernels[1]).max() < 1e-3
+    with pytest.raises(FacemaskError, match="another recipe"):
+        recipe.fit(data, last, data, finish, seed=1)
+    join_histories(first, last, tmp_path / "history.csv")
+    rows = (tmp_path / "history.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2"]
+    assert rows[3].split(",")[1:] == (last / "history.csv").read_text().splitlines()[1].split(",")[1:]
+    both = [json.loads((folder / "training.json").read_text()) for folder in (first, last)]
+    assert cost(first, last)["epochs"] == 3
+    assert cost(first, last)["seconds"] == pytest.approx(sum(row["seconds"] for row in both))
+    assert cost(first, last)["peak_memory_mb"] == max(row["peak_memory_mb"] for row in both)
