@@ -12,7 +12,7 @@ from facemask import CLASSES, recipe
 from facemask.files import FacemaskError
 from facemask.release import ARCHIVES, KINDS
 from facemask.sample import draw_picture
-from facemask.ship import calibration, cost, join_histories
+from facemask.ship import average, calibration, cost, join_histories
 
 TINY = recipe.Recipe(image_size=32, epochs=2, steps=3, early_epochs=1, early_size=16)
 
@@ -132,3 +132,11 @@ def test_the_last_epochs_go_on_from_the_first_ones_weights(data, tmp_path):
     assert cost(first, last)["epochs"] == 3
     assert cost(first, last)["seconds"] == pytest.approx(sum(row["seconds"] for row in both))
     assert cost(first, last)["peak_memory_mb"] == max(row["peak_memory_mb"] for row in both)
+
+
+def test_the_average_is_half_way_between_the_weights():
+    one, other = (recipe.compact(32, 3) for _ in range(2))
+    weights = [(a + b) / 2 for a, b in zip(one.get_weights(), other.get_weights())]
+    middle = average(one, other)
+    assert all(np.allclose(a, b) for a, b in zip(middle.get_weights(), weights))
+    assert not all(np.allclose(a, b) for a, b in zip(other.get_weights(), weights))
