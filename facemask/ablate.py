@@ -115,6 +115,7 @@ SIZES = {
 # The baseline's dense layer fits one size of picture; 64 px is that of most of the full schedule.
 FULL = {
     "without milder last epochs and settling; full schedule": Recipe(),
+    f"{FIELD}; full schedule": ROWS[FIELD]._replace(epochs=Recipe().epochs, steps=Recipe().steps),
 }
 
 

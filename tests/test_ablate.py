@@ -7,6 +7,7 @@ from conftest import ROOT
 from facemask import ablate
 from facemask.augment import augment, move
 from facemask.files import FacemaskError, read_json, write_json
+from facemask.recipe import Recipe
 from facemask.release import KINDS
 
 
@@ -77,3 +78,10 @@ def test_the_published_figures_are_of_these_rows():
     for part, seeds in (("rows", ablate.SEEDS), ("full", ablate.SEEDS[:1])):
         for runs in report[part].values():
             assert set(runs) == {*map(str, seeds), "cost"}
+
+
+def test_the_last_row_by_the_full_schedule_differs_by_it_alone():
+    recipe, row = ablate.FULL.values()
+    assert recipe == Recipe()
+    assert (row.epochs, row.steps) == (Recipe().epochs, Recipe().steps)
+    assert row._replace(epochs=ablate.SHORT.epochs, steps=ablate.SHORT.steps) in ablate.ROWS.values()
