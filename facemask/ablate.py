@@ -2,8 +2,9 @@
 
 `python -m facemask.ablate ARCHIVES` trains by the recipe with one ingredient left out at a time, by
 two seeds, on a shortened schedule, and measures every training on every test set; then networks
-of other sizes; then the field's way by the full schedule, to stand beside the released model. It
-writes reports/ablation.json after each training, and goes on after the last.
+of other sizes; then, to stand beside the released model, the recipe and the field's way by the full
+schedule, hours each on one core. It writes reports/ablation.json after each training, and goes on
+after the last.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from facemask import classifier
-from facemask.augment import augment, augment_lightly, degrade, move, relight
+from facemask.augment import augment_lightly, degrade, move, relight
 from facemask.bench import multiply_adds
 from facemask.files import FacemaskError, read_json, write_json
 from facemask.measure import score, test_sets

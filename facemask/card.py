@@ -69,8 +69,8 @@ def release_facts() -> str:
     return (
         f"{photos:,} photographs and {made:,} pictures with masks, hands and other things put on "
         f"them; {training['epochs']} epochs in {minutes:.0f} minutes on "
-        f"{training['cores']} cores, at most {training['peak_memory_mb'] / 1e3:.1f} GB of memory. "
-        "Sizes: "
+        f"{training['cores']} cores, at most {training['peak_memory_mb'] / 1e3:.1f} GB of memory "
+        "while training. Sizes: "
         + ", ".join(f"{name} {size:.0f} kB" for name, size in sizes.items()) + "."
     )
 

@@ -24,7 +24,6 @@ from facemask.models import MODELS
 from facemask.prepare import split_files
 from facemask.train import augmented, class_weights
 
-
 EPOCHS, LEAST_STEPS, MOST_STEPS = 3, 40, 600  # of a short training
 SCORED = 2000  # training pictures that a short training is scored on, at most
 SMALL_POOL, FEW_FOLDS, FOLDS = 2000, 3, 5  # below that many pictures, fewer folds

@@ -4,7 +4,15 @@ import cv2
 import numpy as np
 
 from facemask.brushes import (
-    any_colour, ball_shade, blend, bounds, ellipse, fill, filled, fixed, spline,
+    any_colour,
+    ball_shade,
+    blend,
+    bounds,
+    ellipse,
+    fill,
+    filled,
+    fixed,
+    spline,
 )
 from facemask.head import DEPTH, HEIGHTS, Head, Rng
 

@@ -8,7 +8,17 @@ import cv2
 import numpy as np
 
 from facemask.brushes import (
-    any_colour, ball_shade, blend, bounds, ellipse, fill, filled, fixed, from_scale, mix, spline,
+    any_colour,
+    ball_shade,
+    blend,
+    bounds,
+    ellipse,
+    fill,
+    filled,
+    fixed,
+    from_scale,
+    mix,
+    spline,
     stroke,
 )
 from facemask.hair import draw_hair, draw_hair_behind, draw_headwear

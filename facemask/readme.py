@@ -270,7 +270,8 @@ def photos_speed() -> str:
     text = table([*(f"{stage}, CPU" for stage in stages), "sum", "all at once"], rows)
     most = 1000 * speed["cores"] / speed["CPU ms a photo, together"]
     text += (f"\n\nThe machine was shared, so that this run had {speed['cores it got']:.2f} of its "
-             f"{speed['cores']} cores; by its CPU time both would give at most {most:.1f} photos/s.")
+             f"{speed['cores']} cores; by its CPU time both would give at most "
+             f"{most:.1f} photos/s.")
     if not memory:
         return text
     first, second = (memory[f"MB, median of the {half} half"] for half in ("first", "second"))

@@ -21,7 +21,7 @@ from facemask.measure import measure, test_sets
 from facemask.prepare import read_all
 from facemask.readme import render
 from facemask.recipe import FINISH, Recipe, fit, validation_pictures
-from facemask.release import ARCHIVES, IMAGE_SIZE, KINDS, collect, read_collected
+from facemask.release import IMAGE_SIZE, KINDS, collect, read_collected
 from facemask.settle import settle
 
 PEERS = ROOT / "models" / "face-mask-12k"  # measured beside the released model, if trained here

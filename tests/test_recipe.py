@@ -33,7 +33,8 @@ def data(tmp_path_factory):
     # A kind is told by its colour, so that a test can see which a training picture is of.
     kinds = [kind for kind in KINDS for _ in range(3)]
     tones = np.linspace(20, 235, len(KINDS)).astype(np.uint8).repeat(3)
-    np.save(collected / "pictures.npy", np.full((len(kinds), 96, 96, 3), tones[:, None, None, None]))
+    pictures = np.full((len(kinds), 96, 96, 3), tones[:, None, None, None])
+    np.save(collected / "pictures.npy", pictures)
     (collected / "kinds.csv").write_text("\n".join(["kind", *kinds]))
     (collected / "collected.json").write_text("{}")
     return folder
@@ -125,9 +126,10 @@ def test_the_last_epochs_go_on_from_the_first_ones_weights(data, tmp_path):
     with pytest.raises(FacemaskError, match="another recipe"):
         recipe.fit(data, last, data, finish, seed=1)
     join_histories(first, last, tmp_path / "history.csv")
-    rows = (tmp_path / "history.csv").read_text().splitlines()
+    rows, of_last = (
+        (folder / "history.csv").read_text().splitlines() for folder in (tmp_path, last))
     assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2"]
-    assert rows[3].split(",")[1:] == (last / "history.csv").read_text().splitlines()[1].split(",")[1:]
+    assert rows[3].split(",")[1:] == of_last[1].split(",")[1:]
     both = [json.loads((folder / "training.json").read_text()) for folder in (first, last)]
     assert cost(first, last)["epochs"] == 3
     assert cost(first, last)["seconds"] == pytest.approx(sum(row["seconds"] for row in both))
