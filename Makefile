@@ -24,13 +24,13 @@ web: .venv/installed  ## build the web page from MODEL into web/dist and serve i
 	@$(BIN)/python -m http.server --directory web/dist --bind 127.0.0.1 8000
 
 bench: .venv/installed  ## measure speed and size into reports/bench.json; a quarter of an hour
-	@$(BIN)/python -m facemask.bench
+	@$(BIN)/python -m facemask.benchmarks.speed
 
 notebooks: run  ## run the notebooks on DATASET and save them, without photographs, for committing
 	$(BIN)/python -m facemask.notebooks save --dataset "$(DATASET)"
 
 release: .venv/installed  ## make models/release again from the zips in ARCHIVES, and print what changed
-	$(BIN)/python -m facemask.ship "$(ARCHIVES)"
+	$(BIN)/python -m facemask.release.publish "$(ARCHIVES)"
 
 lock: .venv/installed  ## pin requirements.txt anew
 	$(BIN)/python -m pip install -q uv

@@ -1,4 +1,4 @@
-"""Face-mask classifier: the stages that the notebooks call, one module each."""
+"""Face-mask classifier: the stages that the notebooks call, a room each."""
 
 __version__ = "0.1.0"
 

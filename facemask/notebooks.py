@@ -19,8 +19,8 @@ import numpy as np
 import papermill
 from PIL import Image
 
-from facemask.download import dataset_name
-from facemask.files import ROOT, FacemaskError, read_json, write_json, write_whole
+from facemask.datasets.download import dataset_name
+from facemask.io.files import ROOT, FacemaskError, read_json, write_json, write_whole
 
 FOLDER = ROOT / "notebooks"
 
@@ -68,7 +68,7 @@ def run(dataset: str, **settings: int) -> Path:
     """Run all notebooks on a data set, from the first to the last, one line each.
 
     Args:
-        dataset: as in `facemask.download.download`.
+        dataset: as in `facemask.datasets.download.download`.
         settings: image_size, epochs, batch_size, seed.
 
     Returns:

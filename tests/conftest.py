@@ -23,7 +23,7 @@ def archives() -> Path:
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixty drawn pictures per class, in a folder per class. Read only."""
-    from facemask.sample import make_sample
+    from facemask.datasets.sample import make_sample
 
     return make_sample(tmp_path_factory.mktemp("drawn") / "faces", per_class=60, seed=1)
 
@@ -36,8 +36,8 @@ class Trained(NamedTuple):
 @pytest.fixture(scope="session")
 def trained(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A compact model, trained for three epochs at 48 px on the drawn sample. Read only."""
-    from facemask.prepare import prepare
-    from facemask.train import train
+    from facemask.datasets.prepare import prepare
+    from facemask.models.train import train
 
     folder = tmp_path_factory.mktemp("trained")
     split = prepare(sample, "drawn", folder, image_size=48)

@@ -1,4 +1,4 @@
-"""Kill a folder run again and again, as `test_photos` does: `python tests/interrupted.py 20`."""
+"""Kill a folder run again and again, as `test_batch` does: `python tests/interrupted.py 20`."""
 
 import json
 import subprocess
@@ -15,9 +15,10 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from facemask import CLASSES, photos  # noqa: E402
-from facemask.sample import draw_scene  # noqa: E402
-from facemask.sources import expand, place  # noqa: E402
+from facemask import CLASSES  # noqa: E402
+from facemask.datasets.sample import draw_scene  # noqa: E402
+from facemask.photos import batch  # noqa: E402
+from facemask.photos.sources import expand, place  # noqa: E402
 
 
 def light_model() -> SimpleNamespace:
@@ -45,7 +46,7 @@ def make_folder(folder: Path, count: int) -> Path:
 def judge(folder: Path, out: Path) -> int:
     """What `predict FOLDER --output OUT --csv` does, with the light model."""
     sources = expand([folder])
-    return photos.judge_many(
+    return batch.judge_many(
         sources, light_model(), place(sources, out), out / "answers.json", out / "answers.csv",
         {"model": "light"},
     )  # fmt: skip

@@ -12,11 +12,11 @@ import types
 import nbformat
 import numpy as np
 import pytest
-from conftest import ROOT
 from matplotlib.figure import Figure
 
 from facemask import notebooks
-from facemask.sample import draw_face
+from facemask.datasets.sample import draw_face
+from facemask.io.files import ROOT
 
 PATHS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 

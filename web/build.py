@@ -22,9 +22,10 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import detector  # noqa: E402
 
-from facemask import faces, predict, tfjs  # noqa: E402
-from facemask.files import FacemaskError, write_json, write_whole  # noqa: E402
-from facemask.sample import draw_scene  # noqa: E402
+from facemask.datasets.sample import draw_scene  # noqa: E402
+from facemask.exports import tfjs  # noqa: E402
+from facemask.io.files import FacemaskError, write_json, write_whole  # noqa: E402
+from facemask.photos import finder, predict  # noqa: E402
 
 EXAMPLE_SEED = 7
 PACKAGES = HERE / "node_modules"
@@ -54,7 +55,7 @@ def build(model: Path, out: Path) -> None:
     install_packages()
     with write_whole(out) as partial:
         partial.mkdir()
-        detector.convert(faces.weights(), partial / "finder")
+        detector.convert(finder.weights(), partial / "finder")
         write_json(partial / "finder" / "settings.json", settings())
         shutil.copytree(model / "tfjs", partial / "model")
         bundle(partial)
@@ -78,8 +79,8 @@ def settings() -> dict:
         "TINY_EXTRA", "CROP_SIDE", "CROP_ASPECT", "CROP_FILL", "CROP_SMALL", "CROP_SURE",
         "CROP_RIVAL", "BOX_FIT",
     ]  # fmt: skip
-    values = {name: getattr(faces, name) for name in names}
-    network = faces.BACK._asdict()
+    values = {name: getattr(finder, name) for name in names}
+    network = finder.BACK._asdict()
     values |= {key.upper(): network[key] for key in ("grids", "canvas", "pad")}
     values["MARGIN"] = predict.MARGIN
     return {_camel(name): value for name, value in values.items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from facemask.files import FacemaskError, write_whole
+from facemask.io.files import FacemaskError, write_whole
 
 FLOAT, INT = {"type": "DT_FLOAT"}, {"type": "DT_INT32"}
 

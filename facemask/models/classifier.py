@@ -1,0 +1,120 @@
+"""One way to run a model in any of its forms: .keras, SavedModel, TFLite, TF.js.
+
+TensorFlow, which takes seconds to import and need not be there, is imported for the first two only.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from facemask.io.files import FacemaskError
+from facemask.models import tfjs
+from facemask.models.batches import Predict, in_batches
+
+
+class Classifier(NamedTuple):
+    """A model that is ready to run.
+
+    Attributes:
+        labels: class names in the order of the model's outputs.
+        image_size: side of the square input in pixels.
+        predict: from uint8 RGB (N, image_size, image_size, 3) to float32 probabilities
+            (N, len(labels)), which sum to 1.
+    """
+
+    labels: list[str]
+    image_size: int
+    predict: Predict
+
+
+Loaded = tuple[int, int, Predict]  # image size, number of classes, and how to predict
+
+
+def load(path: str | Path) -> Classifier:
+    """Load a `.keras` or `.tflite` file, a SavedModel or TF.js folder, or a model's folder.
+
+    `labels.txt` is looked for beside the model. A model's folder stands for the `model.tflite` in
+    it, which starts at once, or else for the `model.keras`.
+
+    Raises:
+        FacemaskError: a file is missing or damaged, or the labels do not fit the model.
+    """
+    path = Path(path)
+    for name in ("model.tflite", "model.keras"):
+        if (path / name).is_file():
+            path = path / name
+    if not path.exists():
+        raise FacemaskError(f"there is no model at {path}; train one or check the name")
+    if path.suffix == ".tflite":
+        loader = _tflite
+    elif path.suffix == ".keras" or (path / "saved_model.pb").is_file():
+        loader = _with_tensorflow
+    elif (path / "model.json").is_file():
+        loader = _tfjs
+    else:
+        raise FacemaskError(
+            f"{path} is not a model: it should be a .keras or .tflite file, or a folder with "
+            "saved_model.pb or model.json"
+        )
+    labels = read_labels(path)
+    try:
+        size, classes, predict = loader(path)
+    except FacemaskError:
+        raise
+    except Exception as error:  # each runtime raises its own kinds for a damaged file
+        raise FacemaskError(
+            f"{path} cannot be loaded ({error}); it may be incomplete, so export it again"
+        ) from error
+    if classes != len(labels):
+        raise FacemaskError(
+            f"{path} has {classes} outputs but its labels.txt names {len(labels)} classes "
+            f"({', '.join(labels)}); put the labels.txt that belongs to the model beside it"
+        )
+    return Classifier(labels, size, predict)
+
+
+def read_labels(model: Path) -> list[str]:
+    """The class names in the labels.txt inside or beside a model."""
+    for folder in (model, model.parent):
+        if (folder / "labels.txt").is_file():
+            return (folder / "labels.txt").read_text(encoding="utf-8").split()
+    raise FacemaskError(
+        f"labels.txt is missing beside {model}; copy it from where the model was exported"
+    )
+
+
+def _with_tensorflow(path: Path) -> Loaded:
+    try:
+        from facemask.models import keras_forms
+    except ModuleNotFoundError as error:
+        raise FacemaskError(
+            f"{path} needs {error.name}; install it with `pip install 'facemask[train]'`, or name "
+            "the model's .tflite file"
+        ) from error
+    load_form = keras_forms.load_file if path.suffix == ".keras" else keras_forms.load_saved_model
+    return load_form(path)
+
+
+def _tflite(path: Path) -> Loaded:
+    interpreter = Interpreter(model_path=str(path), num_threads=2)
+    (model_input,) = interpreter.get_input_details()
+    (model_output,) = interpreter.get_output_details()
+    index, dtype = model_input["index"], model_input["dtype"]
+    scale, zero = model_output["quantization"]
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        interpreter.resize_tensor_input(index, images.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(index, images.astype(dtype))
+        interpreter.invoke()
+        result = interpreter.get_tensor(model_output["index"])
+        return (result.astype(np.float32) - zero) * scale if scale else result
+
+    return int(model_input["shape"][1]), int(model_output["shape"][-1]), in_batches(predict)
+
+
+def _tfjs(path: Path) -> Loaded:
+    _, size, classes = tfjs.read_signature(path)
+    return size, classes, lambda images: tfjs.predict(path, images)

@@ -1,0 +1,125 @@
+"""Tables of the released model, for the README and the model card."""
+
+import numpy as np
+
+from facemask.io.files import RELEASE, read_json
+from facemask.io.tables import REPORTS, between, percent, table
+
+# The test sets of the ablation that are shown, and their columns.
+SHORT_NAMES = {
+    "12k Test, published": "12k Test",
+    "prajnasb": "prajnasb",
+    "scene faces, 48 px and more": "scenes, 48 px and more",
+    "scene faces, 24 to 47 px": "scenes, 24 to 47 px",
+    "3-class archive, held-out groups": "3-class, held out",
+}
+
+
+def release_table() -> str:
+    """Every test set, for the released model, its int8 form and the models trained on 12k."""
+    models = read_json(RELEASE / "report.json")["models"]
+    rows = []
+    for name, row in models["released"].items():
+        line = [name, str(row["images"])]
+        for key, interval in (("accuracy", "interval"), ("macro_recall", "macro_interval")):
+            line.append(between(row[key], *row[interval], strong=True))
+        for other in list(models)[1:]:
+            found = models[other].get(name)
+            # A two-class model cannot be asked about three classes.
+            same = found and len(found["recall"]) == len(row["recall"])
+            line.append(percent(found["macro_recall"]) if same else "cannot")
+        rows.append(line)
+    return table(["test set", "pictures", "accuracy (95% interval)", "mean recall (95% interval)",
+                  *list(models)[1:]], rows)
+
+
+def behaviour_table() -> str:
+    """What must not change the answer, what must, and what is not a mask."""
+    report = read_json(RELEASE / "report.json")["behaviour"]
+    rows = [[f"the answer stays when the picture is: {k}", percent(v)]
+            for k, v in report["unchanged"].items()]
+    ways = {"right": "worn right: with_mask", "nose_out": "below the nose: incorrect_mask",
+            "chin_hang": "hanging at the chin: incorrect_mask",
+            "chin_out": "above the chin: incorrect_mask"}
+    rows += [[f"a mask drawn onto a bare face, {ways[k]}", percent(v)]
+             for k, v in report["drawn"].items()]
+    rows += [[f"not called with_mask: a bare face with {k.replace('_', ' at the ')}", percent(v)]
+             for k, v in report["not_a_mask"].items()]
+    return table(["behaviour", "rate"], rows)
+
+
+def mistakes_table() -> str:
+    """The released model's wrong answers on 12k Test, by file."""
+    row = read_json(RELEASE / "report.json")["models"]["released"]["12k Test, published"]
+    return table(["file", "label", "answer", "probability"], [
+        [m["file"], m["label"], m["answer"], f"{m['probability']:.2f}"] for m in row["mistakes"]
+    ])
+
+
+def release_facts() -> str:
+    """Size and training cost of the released model, in a sentence."""
+    report = read_json(RELEASE / "report.json")
+    sizes = {name: (RELEASE / name).stat().st_size / 1e3
+             for name in ("model.keras", "model.tflite", "model-int8.tflite")}
+    minutes = report["training"]["seconds"] / 60
+    photos = sum(n for kind, n in report["collected"]["pictures"].items()
+                 if kind.startswith(("12k", "3class")))
+    made = sum(report["collected"]["pictures"].values()) - photos
+    training = report["training"]
+    return (
+        f"{photos:,} photographs and {made:,} pictures with masks, hands and other things put on "
+        f"them; {training['epochs']} epochs in {minutes:.0f} minutes on "
+        f"{training['cores']} cores, at most {training['peak_memory_mb'] / 1e3:.1f} GB of memory "
+        "while training. Sizes: "
+        + ", ".join(f"{name} {size:.0f} kB" for name, size in sizes.items()) + "."
+    )
+
+
+def ablation_table(part: str = "rows") -> str:
+    """Mean recall of each row on each test set: the mean over seeds and, in brackets, the spread.
+
+    Above and below the recipes by the shortened schedule stand those by the full one.
+    """
+    report = read_json(REPORTS / "ablation.json")
+    found = report[part]
+    if part == "rows":
+        released = read_json(RELEASE / "report.json")["models"]["released"]
+        found = {"the released model; full schedule": {"0": released}} | found | report["full"]
+    rows = []
+    for name, runs in found.items():
+        seeds = [run for key, run in runs.items() if key != "cost"]
+        line = [name]
+        if part == "sizes":
+            cost = runs["cost"]
+            line += [f"{cost['parameters']:,}", f"{cost['multiply_adds'] / 1e6:.1f} M"]
+        else:
+            line.append(str(len(seeds)))
+        for test in SHORT_NAMES:
+            values = 100 * np.array([run[test]["macro_recall"] for run in seeds])
+            spread = f" (±{np.ptp(values) / 2:.1f})" if len(values) > 1 else ""
+            line.append(f"{values.mean():.1f}{spread}")
+        rows.append(line)
+    first = ["network", "parameters", "multiply-adds"] if part == "sizes" else ["recipe", "seeds"]
+    return table([*first, *SHORT_NAMES.values()], rows)
+
+
+def ablation_schedule() -> str:
+    """What the ablation's shortened schedule is."""
+    short = read_json(REPORTS / "ablation.json")["schedule"]
+    full = read_json(RELEASE / "report.json")["recipe"]
+    return (f"A shortened schedule: {short['epochs']} epochs of {short['steps'] * 64:,} pictures "
+            f"at {short['image_size']} px. The full one has {full['epochs']} of "
+            f"{full['steps'] * 64:,}, the first {full['early_epochs']} at {full['early_size']} px "
+            f"and the others at {full['image_size']} px; the released model had "
+            f"{full['last_epochs']} more after it, of pictures changed more mildly.")
+
+
+BLOCKS = {
+    "release": release_table,
+    "release-facts": release_facts,
+    "release-behaviour": behaviour_table,
+    "release-mistakes": mistakes_table,
+    "ablation-schedule": ablation_schedule,
+    "ablation": ablation_table,
+    "sizes": lambda: ablation_table("sizes"),
+}

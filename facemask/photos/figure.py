@@ -1,0 +1,68 @@
+"""Judged pictures as a Matplotlib figure: one large, several as a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facemask.images.reading import read_image
+from facemask.io.files import FacemaskError, write_whole
+from facemask.photos.annotate import COLOURS, annotate
+
+if TYPE_CHECKING:  # Matplotlib takes a second to import, and not all need it
+    from matplotlib.figure import Figure
+
+
+def draw(
+    answers: Sequence[dict], columns: int = 4, images: Sequence[np.ndarray] | None = None
+) -> Figure:
+    """Show pictures with their faces boxed and labelled; one large, several as a grid.
+
+    Args:
+        answers: from `predict` or `judge`.
+        columns: of the grid.
+        images: the pictures with the answers drawn on them, if they are at hand; else the files
+            are read again.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(columns, len(answers))
+    rows = -(-len(answers) // columns)
+    side = 5 if len(answers) == 1 else 2.6
+    figure = Figure(figsize=(side * columns, (side + 0.3) * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for number, answer in enumerate(answers):
+        image = images[number] if images else annotate(read_image(answer["file"]), answer)
+        axes[number].imshow(image)
+        title, colour = headline(answer)
+        axes[number].set_title(title, color=colour, size="medium")
+        axes[number].set(xticks=[], yticks=[])
+        for spine in axes[number].spines.values():
+            spine.set(color=colour, linewidth=4)
+    for empty in axes[len(answers) :]:
+        empty.set_visible(False)
+    return figure
+
+
+def headline(answer: dict) -> tuple[str, str]:
+    """An answer in a few words, and the colour that goes with it."""
+    if answer["judged"] == "faces" and len(answer["faces"]) > 1:
+        return f"{len(answer['faces'])} faces", "black"
+    verdict = answer["whole"] or answer["faces"][0]
+    text = f"{verdict['label']} {verdict['probability']:.1%}"
+    if answer["judged"] == "no face":
+        return f"no face; whole: {text}", "black"
+    return text, COLOURS.get(verdict["label"], "black")
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure as a picture, in the format that the name ends in, whole or not at all."""
+    import matplotlib
+
+    if Path(path).suffix.lstrip(".").lower() not in figure.canvas.get_supported_filetypes():
+        raise FacemaskError(f"{path} does not end like a picture format; use .png or .jpg")
+    with write_whole(path) as partial, matplotlib.rc_context({"savefig.dpi": 120}):
+        figure.savefig(partial)

@@ -1,0 +1,240 @@
+"""What each ingredient of the released model's recipe is worth, and what size buys.
+
+`python -m facemask.release.ablation ARCHIVES` trains by the recipe with one ingredient left out at a time, by
+two seeds, on a shortened schedule, and measures every training on every test set; then networks
+of other sizes; then, to stand beside the released model, the recipe and the field's way by the full
+schedule, hours each on one core. It writes reports/ablation.json after each training, and goes on
+after the last.
+"""
+
+import argparse
+import ast
+import hashlib
+import os
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from facemask.datasets.prepare import read_all
+from facemask.images.augment import augment_lightly, degrade, move, relight
+from facemask.io.files import FacemaskError, read_json, write_json
+from facemask.models import classifier
+from facemask.models.networks import baseline, compact, multiply_adds
+from facemask.release.collect import KINDS, collect
+from facemask.release.measure import score, test_sets
+from facemask.release.recipe import Recipe, fit
+
+PACKAGE = Path(__file__).resolve().parents[1]
+SEEDS = (0, 1)
+SHORT = Recipe(image_size=64, epochs=5, steps=120, early_epochs=0)
+
+
+def kinds(*words: str) -> tuple[str, ...]:
+    """The kinds of training pictures that have one of the words in their names."""
+    return tuple(kind for kind in KINDS if any(word in kind for word in words))
+
+
+def sharp(image: np.ndarray, rng: np.random.Generator, background: np.ndarray) -> np.ndarray:
+    """`augment` without its changes of resolution, blur, noise, JPEG and covered patches."""
+    return relight(move(image, rng, background, far=True), rng)
+
+
+def as_lit(image: np.ndarray, rng: np.random.Generator, background: np.ndarray) -> np.ndarray:
+    """`augment` without its changes of light and colour."""
+    return degrade(move(image, rng, background, far=True), rng)
+
+
+def filling(image: np.ndarray, rng: np.random.Generator, background: np.ndarray) -> np.ndarray:
+    """`augment` with the field's small moves: the face fills the frame."""
+    return degrade(relight(augment_lightly(image, rng), rng), rng)
+
+
+def lightly(image: np.ndarray, rng: np.random.Generator, background: np.ndarray) -> np.ndarray:
+    """The field's augmentation alone."""
+    return augment_lightly(image, rng)
+
+
+def no_surroundings(
+    image: np.ndarray, rng: np.random.Generator, background: np.ndarray
+) -> np.ndarray:
+    """`augment` without parts of other pictures round the face."""
+    return degrade(relight(move(image, rng, None, far=True), rng), rng)
+
+
+def near(image: np.ndarray, rng: np.random.Generator, background: np.ndarray) -> np.ndarray:
+    """`augment` with faces that stay larger, and nearer to the middle of the frame."""
+    return degrade(relight(move(image, rng, background), rng), rng)
+
+
+def half(image_size: int, classes: int) -> keras.Model:
+    """`compact` with half as many filters."""
+    return compact(image_size, classes, width=0.5)
+
+
+def wide(image_size: int, classes: int) -> keras.Model:
+    """`compact` with half as many filters again."""
+    return compact(image_size, classes, width=1.5)
+
+
+FIELD = "the field's way: baseline, light augmentation, photographs only"
+ROWS = {
+    "the recipe": SHORT,
+    "without drawn masks": SHORT._replace(leave_out=kinds("drawn")),
+    "without moved masks": SHORT._replace(leave_out=kinds("moved")),
+    "without drawn and moved masks": SHORT._replace(leave_out=kinds("drawn", "moved")),
+    "without the archive's incorrect masks": SHORT._replace(leave_out=kinds("3class incorrect")),
+    "without hands, scarves and other things": SHORT._replace(leave_out=kinds("with an", "neck")),
+    "resolution, sharpness, noise as they are": SHORT._replace(change=sharp),
+    "light and colour as they are": SHORT._replace(change=as_lit),
+    "faces that fill the frame": SHORT._replace(change=filling),
+    "faces not so small, nor so far from the middle": SHORT._replace(change=near),
+    "nothing of other pictures round a face": SHORT._replace(change=no_surroundings),
+    "every picture counts alike": SHORT._replace(balanced=False),
+    "no weight averaging, no label smoothing": SHORT._replace(average=False, smoothing=0.0),
+    FIELD: SHORT._replace(
+        network=baseline, change=lightly, average=False, smoothing=0.0,
+        balanced=False, leave_out=kinds("drawn", "moved", "bare with"),
+    ),
+}
+SIZES = {
+    "48 px": SHORT._replace(image_size=48),
+    "64 px": SHORT,
+    "96 px": SHORT._replace(image_size=96),
+    "64 px, half the filters": SHORT._replace(network=half),
+    "96 px, half the filters": SHORT._replace(image_size=96, network=half),
+    "64 px, half as many filters again": SHORT._replace(network=wide),
+}
+
+# The baseline's dense layer fits one size of picture; 64 px is that of most of the full schedule.
+FULL = {
+    "without milder last epochs and settling; full schedule": Recipe(),
+    f"{FIELD}; full schedule": ROWS[FIELD]._replace(epochs=Recipe().epochs, steps=Recipe().steps),
+}
+
+
+@cache
+def code() -> str:
+    """A digest of the code that a training depends on; imports, texts and comments do not count."""
+    names = (
+        "images/augment", "drawing/fabrics", "drawing/masks", "drawing/props",
+        "drawing/transplant", "models/networks", "release/collect", "release/recipe",
+    )  # fmt: skip
+    digest = hashlib.sha256()
+    for name in names:
+        tree = ast.parse((PACKAGE / f"{name}.py").read_bytes())
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                node.body = [part for part in body if not _says_nothing(part)]
+        digest.update(ast.unparse(tree).encode())
+    return digest.hexdigest()[:16]
+
+
+def _says_nothing(node: ast.stmt) -> bool:
+    text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return text or isinstance(node, ast.Import | ast.ImportFrom)
+
+
+@cache
+def _read_sets(archives: Path, data_dir: Path, size: int) -> dict[str, tuple]:
+    """The test sets, and their pictures at a size, read once by each process."""
+    sets = test_sets(archives, data_dir)
+    return {name: (pictures, read_all(list(pictures), size)) for name, pictures in sets.items()}
+
+
+def train_and_measure(job: tuple[str, int, Path, Path]) -> tuple[dict, dict]:
+    """One training by a recipe (name, seed, archives, data folder), measured on every test set.
+
+    Returns:
+        accuracy and macro_recall by test set; parameters, and multiply-adds for a face.
+    """
+    name, seed, archives, data_dir = job
+    folder = data_dir / f"ablation-{code()}" / f"{name.replace(' ', '-')}-{seed}"
+    recipe = {**ROWS, **SIZES, **FULL}[name]
+    model = fit(archives, folder, data_dir, recipe, seed)
+    judge = classifier.load(folder / "model.keras")
+    figures = {}
+    for test, (pictures, images) in _read_sets(archives, data_dir, recipe.image_size).items():
+        row = score(judge, pictures, images)
+        figures[test] = {k: row[k] for k in ("accuracy", "macro_recall")}
+    return figures, {"parameters": model.count_params(), "multiply_adds": multiply_adds(model)}
+
+
+def _one_core() -> None:
+    """Two trainings side by side, each on its core, are done sooner than one after the other."""
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    cv2.setNumThreads(1)
+
+
+def ablate(
+    archives: Path, data_dir: Path, report: Path, seeds: Iterable[int] = SEEDS
+) -> dict:
+    """Train and measure every row by every seed, every size and FULL by the first seed.
+
+    Returns:
+        schedule (epochs, steps, image_size); code, see `code`; rows, sizes and full: name to seed
+        to figures by test set, and to `cost`: parameters, and multiply-adds for a face.
+
+    Raises:
+        FacemaskError: the report holds figures of another schedule or recipe.
+    """
+    result = {"schedule": {k: getattr(SHORT, k) for k in ("epochs", "steps", "image_size")},
+              "code": code(), "rows": {}, "sizes": {}, "full": {}}
+    if report.is_file():
+        found = read_json(report)
+        if any(found.get(key) != result[key] for key in ("schedule", "code")):
+            raise FacemaskError(f"{report} has figures of another recipe; delete or move it")
+        result |= found
+    collect(archives, data_dir)  # once, before two trainings want it
+    test_sets(archives, data_dir)
+    first, *others = seeds
+    jobs = [("rows", name, first) for name in ROWS]
+    jobs += [("sizes", name, first) for name in SIZES if SIZES[name] != SHORT]
+    jobs += [("rows", name, seed) for seed in others for name in ROWS]
+    jobs += [("full", name, first) for name in FULL]
+    jobs = [(p, n, seed) for p, n, seed in jobs if str(seed) not in result[p].get(n, {})]
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), _one_core) as pool:
+        waiting = {pool.submit(train_and_measure, (n, seed, archives, data_dir)): (p, n, seed)
+                   for p, n, seed in jobs}
+        done = as_completed(waiting)
+        for future in tqdm(done, desc="Ablation", total=len(jobs), unit="training"):
+            part, name, seed = waiting[future]
+            figures, cost = future.result()
+            row = result[part].setdefault(name, {})
+            row[str(seed)], row["cost"] = figures, cost
+            write_json(report, result)
+    # What is alike is trained once; and the order is the tables', whatever was done first.
+    recipe = result["rows"]["the recipe"]
+    result["sizes"]["64 px"] = {key: recipe[key] for key in (str(first), "cost")}
+    for part, names in (("rows", ROWS), ("sizes", SIZES), ("full", FULL)):
+        result[part] = {name: result[part][name] for name in names}
+    write_json(report, result)
+    return result
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("archives", type=Path, help="folder of the data sets' zips")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--json", type=Path, default=Path("reports/ablation.json"))
+    args = parser.parse_args()
+    try:
+        found = ablate(args.archives, args.data_dir, args.json)
+    except FacemaskError as error:
+        sys.exit(f"facemask.release.ablation: {error}")
+    for part in ("rows", "sizes", "full"):
+        for name, runs in found[part].items():
+            print(name)
+            for test in next(iter(runs.values())):
+                values = [run[test]["macro_recall"] for seed, run in runs.items() if seed != "cost"]
+                print(f"  {test:46} {np.mean(values):.4f}  spread {np.ptp(values):.4f}")

@@ -1,0 +1,87 @@
+"""What the ablation leaves out, and that its published figures are of these rows."""
+
+import numpy as np
+import pytest
+
+from facemask.images.augment import augment, move
+from facemask.io.files import ROOT, FacemaskError, read_json, write_json
+from facemask.release import ablation
+from facemask.release.collect import KINDS
+from facemask.release.recipe import Recipe
+
+
+def test_kinds_are_chosen_by_a_word():
+    assert set(ablation.kinds("moved")) == {
+        "moved right", "moved nose_out", "moved chin_hang", "moved chin_out"}
+    photographs = set(KINDS) - set(ablation.kinds("drawn", "moved", "bare with"))
+    assert photographs == {f"{a} {b}" for a in ("12k", "3class") for b in ("masked", "bare")} | {
+        "3class incorrect"}
+
+
+def test_every_row_leaves_something_out():
+    recipe, *others = ablation.ROWS.values()
+    assert recipe == ablation.SHORT
+    assert all(row != recipe for row in others) and len(set(others)) == len(others)
+
+
+@pytest.mark.parametrize("change", {row.change for row in ablation.ROWS.values()})
+@pytest.mark.parametrize("size", [48, 96])
+def test_changes_keep_shape_and_differ_by_seed(change, size):
+    image, behind = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
+    first, again, other = (change(image, np.random.default_rng(s), behind) for s in (1, 1, 2))
+    assert first.shape == image.shape and first.dtype == np.uint8
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_far_faces_are_smaller_and_further_from_the_middle():
+    """A white square on black: where its pixels end up."""
+    image = np.zeros((96, 96, 3), np.uint8)
+    image[24:72, 24:72] = 255
+    behind = np.zeros_like(image)
+
+    def places(far):
+        found = []
+        for seed in range(300):
+            moved = move(image, np.random.default_rng(seed), behind, far)[..., 0] > 128
+            found.append((moved.mean(), np.argwhere(moved)[:, 0].mean() / 95 - 0.5))
+        return np.array(found)
+
+    (small, high), (small_near, high_near) = (
+        (np.quantile(p[:, 0], 0.05), p[:, 1].std()) for p in (places(True), places(False)))
+    assert small < 0.7 * small_near and high > 1.3 * high_near
+
+
+def test_augment_goes_far_only_where_it_knows_what_lies_behind():
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    near = [augment(image, np.random.default_rng(s)).mean() for s in range(5)]
+    assert near != [augment(image, np.random.default_rng(s), image).mean() for s in range(5)]
+
+
+def test_a_report_of_another_schedule_or_recipe_is_refused(tmp_path):
+    report = tmp_path / "ablation.json"
+    found = read_json(ROOT / "reports" / "ablation.json")
+    for change in ({"code": "of another day"}, {"schedule": {"epochs": 1}}):
+        write_json(report, found | {"code": ablation.code()} | change)
+        before = report.read_bytes()
+        with pytest.raises(FacemaskError, match="another recipe"):
+            ablation.ablate(tmp_path, tmp_path, report)
+        assert report.read_bytes() == before
+
+
+def test_the_published_figures_are_of_these_rows():
+    report = read_json(ROOT / "reports" / "ablation.json")
+    assert list(report["rows"]) == list(ablation.ROWS) and list(report["sizes"]) == list(ablation.SIZES)
+    assert report["schedule"] == {
+        key: getattr(ablation.SHORT, key) for key in ("epochs", "steps", "image_size")}
+    assert list(report["full"]) == list(ablation.FULL)
+    for part, seeds in (("rows", ablation.SEEDS), ("full", ablation.SEEDS[:1])):
+        for runs in report[part].values():
+            assert set(runs) == {*map(str, seeds), "cost"}
+
+
+def test_the_last_row_by_the_full_schedule_differs_by_it_alone():
+    recipe, row = ablation.FULL.values()
+    assert recipe == Recipe()
+    assert (row.epochs, row.steps) == (Recipe().epochs, Recipe().steps)
+    short = row._replace(epochs=ablation.SHORT.epochs, steps=ablation.SHORT.steps)
+    assert short in ablation.ROWS.values()
