@@ -1,13 +1,11 @@
-"""The stages as commands, for people who script: `python -m facemask --help`."""
+"""The stages as commands, for people who script: `facemask --help`."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
-
-from facemask.io.files import FacemaskError  # noqa: E402
+from facemask.io.files import FacemaskError
+from facemask.io.quiet import hush
 
 
 def _download(args: argparse.Namespace) -> int:
@@ -168,6 +166,8 @@ def main(argv: list[str] | None = None) -> int:
     def command(function, text: str, training: bool = False) -> argparse.ArgumentParser:
         sub = commands.add_parser(function.__name__[1:], help=text, description=text)
         sub.set_defaults(function=function)
+        sub.add_argument("--verbose", action="store_true",
+                         help="show what TensorFlow and other libraries say of themselves")
         if function is not _predict:
             sub.add_argument(
                 "--dataset", default="face-mask-12k",
@@ -211,6 +211,8 @@ def main(argv: list[str] | None = None) -> int:
     command(_run, "Run notebooks 01 to 06 from the first to the last.", training=True)
 
     args = parser.parse_args(argv)
+    if argv is None and not args.verbose:
+        hush()
     try:
         return args.function(args)
     except FacemaskError as error:

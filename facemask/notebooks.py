@@ -24,12 +24,14 @@ from facemask.io.files import ROOT, FacemaskError, read_json, write_json, write_
 
 FOLDER = ROOT / "notebooks"
 
-# Where Colab fetches the project from: to change when it is published or moved; `clean` writes it
-# into the notebooks.
-REPOSITORY = "https://github.com/OWNER/face-mask-classifier"
+# The project's address, from which Colab fetches it: to set, here alone, when it is published;
+# `clean` writes it into the notebooks. While it is empty, the first cell asks for it.
+REPOSITORY = ""
 
 SETUP = f'''\
-import os, shutil, sys
+import os
+import shutil
+import sys
 from pathlib import Path
 
 if "google.colab" in sys.modules:
@@ -37,6 +39,7 @@ if "google.colab" in sys.modules:
     KEEP_ON_DRIVE = False  # True: data/ and models/ stay on your Google Drive
     os.chdir("/content")
     if not Path("project").exists():
+        REPOSITORY = REPOSITORY or input("The project's address, as for git clone: ")
         !git clone -q {{REPOSITORY}} project
     os.chdir("project")
     %pip install -q -r requirements.txt
@@ -55,7 +58,10 @@ while not Path("pyproject.toml").exists():
         raise FileNotFoundError("open this notebook inside the project's folder")
     os.chdir("..")
 sys.path.insert(0, os.getcwd())
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"'''
+
+from facemask.io.quiet import hush
+
+hush()  # what TensorFlow and its like say of the machine'''
 
 PHOTOGRAPHS = "photographs"  # the tag of a cell whose output shows pictures of people
 DRAWN = "drawn"  # the tag of a cell whose output shows drawn people only

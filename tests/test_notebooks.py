@@ -111,6 +111,7 @@ def test_each_notebook_alone(path, clone, tmp_path):
 def test_colab_setup_brings_the_project_in_and_keeps_results(tmp_path, monkeypatch):
     """The first cell, with Colab's module and its shell commands replaced by records of them."""
     commands = []
+    asked = []
     lines = []
     for line in notebooks.SETUP.splitlines():
         indent = line[: len(line) - len(line.lstrip())]
@@ -131,7 +132,10 @@ def test_colab_setup_brings_the_project_in_and_keeps_results(tmp_path, monkeypat
     monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(drive=drive))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "an address")
+    monkeypatch.setattr("facemask.io.quiet.hush", lambda: None)  # it would last
     exec("\n".join(lines), {"shell": shell})
+    assert bool(asked) != bool(notebooks.REPOSITORY)  # while it has no address, it asks for one
     assert any("clone" in c for c in commands) and any("pip install" in c for c in commands)
     assert os.getcwd() == str(tmp_path / "project")
     (tmp_path / "project/models/kept.txt").touch()

@@ -55,7 +55,7 @@ def run_install(command: list, folder: Path, cwd: Path | None = None) -> None:
     lines = []
     with subprocess.Popen(
         [str(part) for part in command], env=own_environment(), cwd=cwd, text=True,
-        stdout=subprocess.DEVNULL, stderr=None if live else subprocess.PIPE,
+        stdout=subprocess.DEVNULL, stderr=sys.stderr if live else subprocess.PIPE,
     ) as process:  # fmt: skip
         for line in process.stderr or ():
             lines.append(line)
