@@ -4,8 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from facemask.io.files import FacemaskError
+from facemask.io.files import IN_CLONE, FacemaskError
 from facemask.io.quiet import hush
+
+# What a command needs beyond the base install, which judges.
+EXTRAS = dict.fromkeys(
+    ("download", "prepare", "train", "evaluate", "copies", "audit", "export"), "train"
+) | {"run": "notebooks"}
 
 
 def _download(args: argparse.Namespace) -> int:
@@ -103,7 +108,7 @@ def _export(args: argparse.Namespace) -> int:
     run = _run_folder(args)
     models = sorted(path.parent for path in run.glob("*/model.keras"))
     if not models:
-        raise FacemaskError(f"{run} holds no trained model; run `python -m facemask train` first")
+        raise FacemaskError(f"{run} holds no trained model; run `facemask train` first")
     for model in models:
         for form, figures in export(_split_folder(args), model).items():
             print(f"{model.name:9} {form:12}", figures)
@@ -120,6 +125,8 @@ def _predict(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     from facemask.notebooks import run
 
+    if not IN_CLONE:
+        raise FacemaskError("the notebooks are not here; run it in the project's folder, a clone")
     settings = {name: getattr(args, name) for name in ("image_size", "epochs", "batch_size",
                                                        "seed")}
     if args.exclude:
@@ -217,4 +224,11 @@ def main(argv: list[str] | None = None) -> int:
         return args.function(args)
     except FacemaskError as error:
         print(f"facemask {args.command}: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get(args.command)
+        if extra is None or (error.name or "").startswith("facemask"):
+            raise
+        print(f"facemask {args.command}: {error.name} is not installed; in the project's folder "
+              f"run: pip install '.[{extra}]'", file=sys.stderr)
         return 2

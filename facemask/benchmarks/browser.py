@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from facemask.exports import tfjs
 from facemask.io.files import ROOT, FacemaskError
 
 WEB = ROOT / "web"
@@ -28,7 +27,7 @@ def find() -> str:
     for name in BROWSERS:
         if found := shutil.which(name):
             return found
-    raise tfjs.ToolMissing(
+    raise ToolMissing(
         "Chromium is missing; install it (Debian and Ubuntu: apt-get install chromium)"
     )
 

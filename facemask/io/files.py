@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]  # the project's top folder
-RELEASE = ROOT / "models" / "release"
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE.parent  # the project's top folder, in a clone
+IN_CLONE = (ROOT / "pyproject.toml").is_file()
+# The released model lies in the wheel too.
+RELEASE = ROOT / "models" / "release" if IN_CLONE else PACKAGE / "released"
 
 
 class FacemaskError(Exception):

@@ -41,10 +41,7 @@ def load(path: str | Path) -> Classifier:
     Raises:
         FacemaskError: a file is missing or damaged, or the labels do not fit the model.
     """
-    path = Path(path)
-    for name in ("model.tflite", "model.keras"):
-        if (path / name).is_file():
-            path = path / name
+    path = model_file(path)
     if not path.exists():
         raise FacemaskError(f"there is no model at {path}; train one or check the name")
     if path.suffix == ".tflite":
@@ -73,6 +70,14 @@ def load(path: str | Path) -> Classifier:
             f"({', '.join(labels)}); put the labels.txt that belongs to the model beside it"
         )
     return Classifier(labels, size, predict)
+
+
+def model_file(path: str | Path) -> Path:
+    """The file that `load` runs if `path` is a model's folder, else `path` itself."""
+    for name in ("model.tflite", "model.keras"):
+        if (Path(path) / name).is_file():
+            return Path(path) / name
+    return Path(path)
 
 
 def read_labels(model: Path) -> list[str]:

@@ -6,15 +6,12 @@ one. With `--json`, `--csv` or an output folder the answers go through a journal
 the same command, given again after it was cut off, goes on where it stopped.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -23,15 +20,13 @@ from tqdm import tqdm
 
 from facemask.io.files import RELEASE, FacemaskError, write_whole
 from facemask.io.threads import ahead
+from facemask.models.classifier import Classifier, load, model_file
 from facemask.photos import finder, video
 from facemask.photos.annotate import annotate
 from facemask.photos.figure import draw, save
 from facemask.photos.journal import Journal, read_journal, write_answers_csv, write_answers_json
 from facemask.photos.predict import MARGIN, Cut, cut, describe, summarise
 from facemask.photos.sources import DRAWN_SUFFIXES, Source, expand, is_video, place, read, same_file
-
-if TYPE_CHECKING:
-    from facemask.models.classifier import Classifier
 
 GRID = 64  # pictures that are still shown in one; more go to a folder
 GRID_SUFFIXES = DRAWN_SUFFIXES - {".bmp"}  # that Matplotlib writes
@@ -305,21 +300,18 @@ def _plain(text: str) -> str:
 
 
 def _load(path: Path) -> Classifier:
-    from facemask.models import classifier  # takes seconds, so arguments are checked first
-
     if path == RELEASE and not path.exists():
         raise FacemaskError(
             f"the released model is missing from {path}; fetch the project anew, or name a model "
             "of yours with --model"
         )
     finder.weights()  # if it is not installed, that is said now rather than once per picture
-    return classifier.load(path)
+    return load(path)
 
 
 def digest(model: Path) -> str:
     """SHA-256 of a model's contents, to tell whether a journal was begun with it."""
-    if (model / "model.keras").is_file():
-        model = model / "model.keras"
+    model = model_file(model)
     digest = hashlib.sha256()
     for path in sorted(model.rglob("*")) if model.is_dir() else [model]:
         if path.is_file():

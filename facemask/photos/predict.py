@@ -19,22 +19,17 @@ files that `--json` writes, and (as columns) in those that `--csv` writes.
 In lists of answers, `file` comes first: the name as given or found.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from facemask.images.crops import crop_faces, resize
 from facemask.images.reading import find_images, read_image
-from facemask.io.files import RELEASE as RELEASE  # judges unless told other
 from facemask.io.files import FacemaskError
+from facemask.models.classifier import Classifier
 from facemask.photos import finder
-
-if TYPE_CHECKING:  # TensorFlow and Matplotlib take seconds to import, and not all need them
-    from facemask.models.classifier import Classifier
 
 # What the usual training crops leave round a face: the median over bare faces of 12k's Train.
 MARGIN = 0.1

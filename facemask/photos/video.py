@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -29,12 +28,10 @@ from facemask.images.boxes import overlaps
 from facemask.images.crops import crop_faces
 from facemask.io.files import FacemaskError, write_whole
 from facemask.io.threads import ahead
+from facemask.models.classifier import Classifier
 from facemask.photos import finder
 from facemask.photos.annotate import annotate
 from facemask.photos.predict import MARGIN
-
-if TYPE_CHECKING:
-    from facemask.models.classifier import Classifier
 
 SAME_TRACK = 0.3  # IoU with the last box seen
 LOST = 0.4  # seconds without being found after which a face counts as gone

@@ -26,14 +26,13 @@ from tqdm import tqdm
 
 from facemask.datasets.prepare import read_all
 from facemask.images.augment import augment_lightly, degrade, move, relight
-from facemask.io.files import FacemaskError, read_json, write_json
+from facemask.io.files import PACKAGE, FacemaskError, read_json, write_json
 from facemask.models import classifier
 from facemask.models.networks import baseline, compact, multiply_adds
 from facemask.release.collect import KINDS, collect
 from facemask.release.measure import score, test_sets
 from facemask.release.recipe import Recipe, fit
 
-PACKAGE = Path(__file__).resolve().parents[1]
 SEEDS = (0, 1)
 SHORT = Recipe(image_size=64, epochs=5, steps=120, early_epochs=0)
 

@@ -13,8 +13,8 @@ from PIL import Image
 from facemask.benchmarks.copies import CHANGES, recall_and_precision
 from facemask.copies import duplicates
 from facemask.datasets.splits import group_callable
-from facemask.io import files
-from facemask.io.files import FacemaskError
+from facemask.images.reading import find_images
+from facemask.io.files import FacemaskError, write_json
 
 # Those that a copy finder has to find; the others are measured, not promised.
 NAMES = [n for n in CHANGES if n not in ("cropped by 15 %", "turned by 20 degrees")]
@@ -190,7 +190,7 @@ def test_copies_are_counted_within_and_across_places(pictures, tmp_path):
     places = [path.parent.name for path in paths]
     group = duplicates.group_pictures(paths)
     report = duplicates.count_copies(group, [str(path) for path in paths], places)
-    files.write_json(tmp_path / "report.json", report)
+    write_json(tmp_path / "report.json", report)
     assert report["images"] == 16
     assert report["shared"] == {
         "a": {"b": 1, "two": 2}, "b": {"a": 1, "two": 1}, "two": {"a": 2, "b": 1}
@@ -293,7 +293,7 @@ def test_on_photographs(archives, tmp_path):
     with zipfile.ZipFile(archives / "face-mask-12k-images-dataset.zip") as archive:
         names = sorted(n for n in archive.namelist() if "/Train/" in n and n.endswith(".jpg"))
         archive.extractall(tmp_path, names[::16])
-    photos = duplicates.describe(files.find_images(tmp_path), progress=False)
+    photos = duplicates.describe(find_images(tmp_path), progress=False)
     assert len(photos.paths) > 600
     group = duplicates.groups(photos, duplicates.find_copies(photos, progress=False))
     rows = recall_and_precision(photos, group, count=60)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from facemask.exports import export, tfjs, tflite
+from facemask.exports import export, tflite
 from facemask.images.crops import resize
 from facemask.io.files import ROOT, FacemaskError, read_json
 from facemask.models import classifier
+from facemask.models.tfjs import node_available
 
 LABELS = ["with_mask", "without_mask", "incorrect_mask"]
 
@@ -27,7 +28,7 @@ def test_every_form_is_there_and_equal(exported, trained):
     assert set(report) == {"keras", *export.BOUNDS}
     test = len(list((trained.split / "test").rglob("*.png")))
     for form, row in report.items():
-        if form == "tfjs" and not tfjs.node_available():
+        if form == "tfjs" and not node_available():
             continue
         assert row["images"] >= max(test, 150) and 0 < row["accuracy"] <= 1
         if export.BOUNDS.get(form, export.EXACT) == export.EXACT:

@@ -13,7 +13,9 @@ import pytest
 
 from facemask.exports import tfjs
 from facemask.io.files import FacemaskError
+from facemask.io.install import ToolMissing, install_once
 from facemask.models import networks
+from facemask.models import tfjs as runner
 
 SIZE = 48
 LABELS = ["with_mask", "without_mask", "incorrect_mask"]
@@ -22,7 +24,7 @@ LABELS = ["with_mask", "without_mask", "incorrect_mask"]
 @pytest.fixture
 def node() -> None:
     """Skip where there is no Node.js, but in CI fail."""
-    if not tfjs.node_available():
+    if not runner.node_available():
         if os.environ.get("CI") == "true":
             pytest.fail("Node.js 18 or later, with npm, is missing")
         pytest.skip("Node.js 18 or later, with npm, is missing")
@@ -90,7 +92,7 @@ def compact(images, tmp_path_factory) -> tuple[Path, np.ndarray]:
 def agrees(converted: tuple[Path, np.ndarray], images: np.ndarray) -> None:
     folder, reference = converted
     assert reference.std(axis=0).min() > 0.1, "the comparison needs answers that vary"
-    probabilities = tfjs.predict(folder, images)
+    probabilities = runner.predict(folder, images)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, reference, atol=1e-5, rtol=0)
 
@@ -108,7 +110,7 @@ def test_what_stands_in_the_folder(compact):
     names = {path.name for path in folder.iterdir()}
     assert {"model.json", "labels.txt", "labels.json"} < names
     assert any(name.startswith("group1-shard1of") for name in names)
-    assert tfjs.read_signature(folder) == ("image", SIZE, 3)
+    assert runner.read_signature(folder) == ("image", SIZE, 3)
     assert (folder / "labels.txt").read_text().split() == LABELS
     description = tfjs.read_description(folder)
     assert description["labels"] == LABELS
@@ -125,7 +127,7 @@ def test_batch_norms_are_folded(compact):
 
 
 def test_no_pictures(compact, node):
-    nothing = tfjs.predict(compact[0], np.zeros((0, SIZE, SIZE, 3), np.uint8))
+    nothing = runner.predict(compact[0], np.zeros((0, SIZE, SIZE, 3), np.uint8))
     assert nothing.shape == (0, 3)
 
 
@@ -133,7 +135,7 @@ def test_no_pictures(compact, node):
                                  np.zeros((1, SIZE, SIZE, 3), np.float32)])  # fmt: skip
 def test_pictures_that_do_not_fit(compact, bad):
     with pytest.raises(FacemaskError, match="takes uint8 pictures"):
-        tfjs.predict(compact[0], bad)
+        runner.predict(compact[0], bad)
 
 
 def test_labels_that_do_not_fit(compact):
@@ -146,13 +148,13 @@ def test_missing_weights(compact, images, tmp_path, node):
     broken = shutil.copytree(compact[0], tmp_path / "broken")
     next(broken.glob("*.bin")).unlink()
     with pytest.raises(FacemaskError, match="group1-shard1of1.bin"):
-        tfjs.predict(broken, images[:1])
+        runner.predict(broken, images[:1])
 
 
 def test_model_that_is_no_classifier(tmp_path):
     (tmp_path / "model.json").write_text('{"format": "layers-model"}')
     with pytest.raises(FacemaskError, match="does not describe a picture classifier"):
-        tfjs.read_signature(tmp_path)
+        runner.read_signature(tmp_path)
 
 
 def test_damaged_saved_model_leaves_nothing(tmp_path):
@@ -165,14 +167,14 @@ def test_damaged_saved_model_leaves_nothing(tmp_path):
 
 def test_node_missing_or_too_old(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not tfjs.node_available()
-    with pytest.raises(tfjs.ToolMissing, match=r"Node\.js with npm is missing"):
-        tfjs.install_node_packages()
+    assert not runner.node_available()
+    with pytest.raises(ToolMissing, match=r"Node\.js with npm is missing"):
+        runner.install_node_packages()
     for name, version in (("node", "v16.20.1"), ("npm", "8.0.0")):
         (tmp_path / name).write_text(f"#!/bin/sh\necho {version}\n")
         (tmp_path / name).chmod(0o755)
-    with pytest.raises(tfjs.ToolMissing, match=r"v16\.20\.1 is too old"):
-        tfjs.install_node_packages()
+    with pytest.raises(ToolMissing, match=r"v16\.20\.1 is too old"):
+        runner.install_node_packages()
 
 
 def without_network(monkeypatch, cache: Path) -> None:
@@ -191,7 +193,7 @@ def without_network(monkeypatch, cache: Path) -> None:
 
 def test_no_network_for_the_converter(monkeypatch, tmp_path, capfd):
     without_network(monkeypatch, tmp_path)
-    with pytest.raises(tfjs.ToolMissing, match="Check the network"):
+    with pytest.raises(ToolMissing, match="Check the network"):
         tfjs.convert(tmp_path / "saved_model", tmp_path / "tfjs")
     assert "870 MB to download" in capfd.readouterr().err
     assert not (tmp_path / "tfjs").exists()
@@ -200,21 +202,21 @@ def test_no_network_for_the_converter(monkeypatch, tmp_path, capfd):
 
 def test_no_network_for_npm(monkeypatch, tmp_path, node):
     without_network(monkeypatch, tmp_path)
-    with pytest.raises(tfjs.ToolMissing, match="Check the network"):
-        tfjs.install_node_packages()
+    with pytest.raises(ToolMissing, match="Check the network"):
+        runner.install_node_packages()
     assert not [path for path in (tmp_path / "facemask").iterdir() if path.is_dir()]
 
 
 SLOW_INSTALL = """
 import time
-from facemask import tfjs
+from facemask.io.install import install_once
 
 def install(folder):
     folder.mkdir()  # fails where two run at once
     time.sleep(1)
     (folder / "product").write_text("whole")
 
-folder = tfjs._install_once("thing", b"1", install, "a thing")
+folder = install_once("thing", b"1", install, "a thing")
 assert (folder / "product").read_text() == "whole"
 """
 
@@ -245,16 +247,16 @@ def test_interrupted_install_is_not_taken_as_complete(monkeypatch, tmp_path):
         (folder / "product").touch()
 
     with pytest.raises(KeyboardInterrupt):
-        tfjs._install_once("thing", b"1", killed, "a thing")
+        install_once("thing", b"1", killed, "a thing")
     # What a process that was killed outright leaves behind, since it could not clear up.
-    folder = tfjs._install_once("thing", b"1", whole, "a thing")
+    folder = install_once("thing", b"1", whole, "a thing")
     (folder / "complete").unlink()
     (folder / "half").touch()
-    again = tfjs._install_once("thing", b"1", whole, "a thing")
+    again = install_once("thing", b"1", whole, "a thing")
     assert again == folder
     assert sorted(path.name for path in folder.iterdir()) == ["complete", "product"]
 
 
 def test_lock_files_name_no_host():
-    for path in (tfjs.LOCK, tfjs.NODE_FILES / "package-lock.json"):
+    for path in (tfjs.LOCK, runner.NODE_FILES / "package-lock.json"):
         assert "://" not in path.read_text()

@@ -10,9 +10,10 @@ from facemask import CLASSES
 from facemask.datasets.prepare import find_labelled, read_all
 from facemask.datasets.sample import draw_picture
 from facemask.drawing import masks
-from facemask.exports import tfjs, tflite
+from facemask.exports import tflite
 from facemask.io.files import ROOT, read_json
 from facemask.models import classifier
+from facemask.models.tfjs import node_available
 from facemask.release import measure
 from facemask.release.collect import fetch
 
@@ -45,7 +46,7 @@ def test_it_is_a_small_cnn_of_three_classes(model):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_same_answers(model, drawn, form):
-    if form == "tfjs" and not tfjs.node_available():
+    if form == "tfjs" and not node_available():
         pytest.skip("Node.js is not installed")
     found = classifier.load(FOLDER / form).predict(drawn)
     most = 0.1 if "int8" in form else 1e-4

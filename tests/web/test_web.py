@@ -16,10 +16,12 @@ import pytest
 from facemask import CLASSES
 from facemask.benchmarks import browser
 from facemask.datasets.sample import draw_scene
-from facemask.exports import export, tfjs
+from facemask.exports import export
 from facemask.images.boxes import overlaps
 from facemask.images.crops import resize as resize_in_python
+from facemask.io.install import ToolMissing
 from facemask.models import classifier, networks
+from facemask.models.tfjs import node_available
 from facemask.photos.predict import judge
 
 WEB = Path(__file__).resolve().parent.parent / "web"
@@ -42,7 +44,7 @@ def missing(what: str) -> None:
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    if not tfjs.node_available():
+    if not node_available():
         missing("Node.js 18 or later, with npm,")
     return shutil.which("node")
 
@@ -51,7 +53,7 @@ def node() -> str:
 def chromium() -> str:
     try:
         return browser.find()
-    except tfjs.ToolMissing:
+    except ToolMissing:
         missing("Chromium")
 
 
