@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from facemask.io.files import ROOT, FacemaskError
+from facemask.io.install import ToolMissing
 
 WEB = ROOT / "web"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
