@@ -3,7 +3,6 @@ PYTHON ?= python3
 DATASET ?= sample
 # The page's model: the released one, or else that of your own run.
 MODEL ?= $(if $(wildcard models/release/tfjs),models/release,models/$(DATASET)/compact/exports)
-export TF_CPP_MIN_LOG_LEVEL = 2
 BIN := .venv/bin
 
 help:  ## list the targets
@@ -30,6 +29,7 @@ notebooks: run  ## run the notebooks on DATASET and save them, without photograp
 	$(BIN)/python -m facemask.notebooks save --dataset "$(DATASET)"
 
 release: .venv/installed  ## make models/release again from the zips in ARCHIVES, and print what changed
+	@test -n "$(ARCHIVES)" || { echo "name the folder of the zips: make release ARCHIVES=folder" >&2; exit 2; }
 	$(BIN)/python -m facemask.release.publish "$(ARCHIVES)"
 
 lock: .venv/installed  ## pin requirements.txt anew

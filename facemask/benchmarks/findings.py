@@ -4,18 +4,20 @@
 4 take their tables.
 """
 
+if __name__ == "__main__":  # before TensorFlow is imported
+    from facemask.io.quiet import hush
+
+    hush()
+
 import argparse
-import os
 import sys
 from collections import Counter
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+from tqdm import tqdm
 
-from tqdm import tqdm  # noqa: E402
-
-from facemask import CLASSES  # noqa: E402
-from facemask.io.files import FacemaskError, write_json, write_whole  # noqa: E402
+from facemask import CLASSES
+from facemask.io.files import FacemaskError, write_json, write_whole
 
 MODELS = ("baseline", "compact")
 LEAST_SIDE = 48  # pixels of a scene's face, where small ones are left out

@@ -5,6 +5,11 @@ A part that was measured is kept in data/bench and not measured again: delete it
 name it with --only. Training, the longest, goes on where it was cut off (--minutes).
 """
 
+if __name__ == "__main__":  # before TensorFlow is imported
+    from facemask.io.quiet import hush
+
+    hush()
+
 import argparse
 import os
 import resource
@@ -15,20 +20,18 @@ import tempfile
 import time
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+import keras
+import numpy as np
+import tensorflow as tf
+from threadpoolctl import threadpool_limits
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from threadpoolctl import threadpool_limits  # noqa: E402
-
-from facemask.benchmarks import browser  # noqa: E402
-from facemask.benchmarks.training import compare  # noqa: E402
-from facemask.exports.export import differences, pictures_to_compare  # noqa: E402
-from facemask.exports.timing import runner, seconds  # noqa: E402
-from facemask.io.files import ROOT, FacemaskError, read_json, write_json, write_whole  # noqa: E402
-from facemask.models import classifier  # noqa: E402
-from facemask.models.networks import multiply_adds  # noqa: E402
+from facemask.benchmarks import browser
+from facemask.benchmarks.training import compare
+from facemask.exports.export import differences, pictures_to_compare
+from facemask.exports.timing import runner, seconds
+from facemask.io.files import ROOT, FacemaskError, read_json, write_json, write_whole
+from facemask.models import classifier
+from facemask.models.networks import multiply_adds
 
 KEPT = ROOT / "data" / "bench"
 SPLIT = ROOT / "data" / "split" / "face-mask-12k"
@@ -188,7 +191,7 @@ def _python(*arguments: str) -> str:
 
 
 def training(minutes: float) -> dict:
-    """Time to 98.8% on 12k Test against the field's own pipeline; see bench_training."""
+    """Time to 98.8% on 12k Test against the field's own pipeline; see `benchmarks.training`."""
     return compare(SPLIT, ROOT / "data/raw/face-mask-12k", KEPT, minutes)
 
 
@@ -215,8 +218,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=240,
                         help="for training each side, less what was done before")
     args = parser.parse_args()
-    KEPT.mkdir(parents=True, exist_ok=True)
     try:
+        if not (EXPORTS / "model.keras").is_file():
+            raise FacemaskError(
+                "the models of face-mask-12k, which this measures, are not there yet; run "
+                "`make run DATASET=face-mask-12k` first (about an hour on two cores)"
+            )
+        KEPT.mkdir(parents=True, exist_ok=True)
         for name, measure in PARTS.items():
             kept = KEPT / f"{name}.json"
             # Training remembers by itself how far it came.

@@ -8,24 +8,26 @@ takes are measured apart: the first in its own time, the second by turns, so tha
 machine.
 """
 
-import os
+if __name__ == "__main__":  # before TensorFlow is imported
+    from facemask.io.quiet import hush
+
+    hush()
+
 import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from tqdm import tqdm  # noqa: E402
-
-from facemask.datasets.prepare import load_split  # noqa: E402
-from facemask.io.files import FacemaskError, read_json, write_json, write_whole  # noqa: E402
-from facemask.models import networks  # noqa: E402
-from facemask.models.train import train  # noqa: E402
+from facemask.datasets.prepare import load_split
+from facemask.io.files import FacemaskError, read_json, write_json, write_whole
+from facemask.models import networks
+from facemask.models.train import train
 
 TARGET = 0.988  # of 12k Test
 BATCH = 32

@@ -7,6 +7,11 @@ schedule, hours each on one core. It writes reports/ablation.json after each tra
 after the last.
 """
 
+if __name__ == "__main__":  # before TensorFlow is imported
+    from facemask.io.quiet import hush
+
+    hush()
+
 import argparse
 import ast
 import hashlib

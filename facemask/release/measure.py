@@ -4,6 +4,11 @@
 classes that a set has.
 """
 
+if __name__ == "__main__":  # before TensorFlow is imported
+    from facemask.io.quiet import hush
+
+    hush()
+
 import argparse
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path

@@ -4,6 +4,11 @@ Gathers the training pictures, trains in two parts, settles, exports, measures, 
 card, prints how the new figures differ from those in models/release, and then replaces it.
 """
 
+if __name__ == "__main__":  # before TensorFlow is imported
+    from facemask.io.quiet import hush
+
+    hush()
+
 import argparse
 import os
 import shutil
@@ -57,7 +62,7 @@ def average(model: keras.Model, other: keras.Model) -> keras.Model:
     return model
 
 
-def ship(
+def publish(
     archives: Path, data_dir: Path, recipes: tuple[Recipe, Recipe], seed: int, out: Path = RELEASE
 ) -> dict:
     """Train, settle, export and measure; replaces `out` as a whole once all of it is made.
@@ -174,7 +179,7 @@ def main() -> int:
         FINISH._replace(epochs=max(1, round(FINISH.epochs * share)), steps=args.steps),
     )
     try:
-        report = ship(args.archives, args.data_dir, recipes, args.seed, args.out or RELEASE)
+        report = publish(args.archives, args.data_dir, recipes, args.seed, args.out or RELEASE)
     except FacemaskError as error:
         print(error, file=sys.stderr)
         return 2
