@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from facemask.exports import tfjs
 from facemask.io.files import ROOT, FacemaskError
+from facemask.io.install import ToolMissing
 
 WEB = ROOT / "web"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -28,7 +28,7 @@ def find() -> str:
     for name in BROWSERS:
         if found := shutil.which(name):
             return found
-    raise tfjs.ToolMissing(
+    raise ToolMissing(
         "Chromium is missing; install it (Debian and Ubuntu: apt-get install chromium)"
     )
 

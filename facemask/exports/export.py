@@ -12,6 +12,7 @@ from facemask.exports import tfjs, tflite
 from facemask.images.augment import augment
 from facemask.io.files import FacemaskError, read_json, write_json, write_whole
 from facemask.models import classifier
+from facemask.models.tfjs import node_available
 
 FEWEST_IMAGES = 200  # to compare on; the test split, filled up from the others where it is smaller
 CALIBRATION = 200  # training pictures that show the int8 form its ranges
@@ -131,7 +132,7 @@ def compare(
     report = {"keras": _figures(reference, reference, answers, exports / "model.keras")}
     labels = classifier.read_labels(exports / "model.keras")
     for form, bound in BOUNDS.items():
-        if form == "tfjs" and not tfjs.node_available():
+        if form == "tfjs" and not node_available():
             report[form] = {"not_run": "Node.js is not installed, so TF.js was not compared"}
             continue
         if form in tflite.FORMS and tflite.read_description(exports / form).labels != labels:
