@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
@@ -165,7 +166,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="facemask", description="Face-mask classifier.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
-    def command(function, text: str, training: bool = False) -> argparse.ArgumentParser:
+    def command(
+        function: Callable[[argparse.Namespace], int], text: str, training: bool = False
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(function.__name__[1:], help=text, description=text)
         sub.set_defaults(function=function)
         if function is not _predict:
