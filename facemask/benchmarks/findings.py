@@ -1,7 +1,7 @@
 """The findings on leaks, shortcuts and overfitting, each measured anew by a command.
 
-`python -m facemask.benchmarks.findings NAME ...` writes reports/NAME.json, from which the README and notebook
-4 take their tables.
+`python -m facemask.benchmarks.findings NAME ...` writes reports/NAME.json, from which the README
+and notebook 4 take their tables.
 """
 
 if __name__ == "__main__":  # before TensorFlow is imported
@@ -13,6 +13,7 @@ import argparse
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -34,7 +35,7 @@ def leak(
     from facemask.datasets.download import dataset_name
     from facemask.evaluation.evaluate import evaluate
 
-    result = {"dataset": dataset_name(dataset), "splits": {}}
+    result: dict[str, Any] = {"dataset": dataset_name(dataset), "splits": {}}
     for kind, end in (("simple", "-simple"), ("grouped", "")):
         name = result["dataset"] + end
         report = evaluate(data_dir / "split" / name, models_dir / name, trainings=False)
@@ -68,7 +69,7 @@ def elsewhere(run: Path, training: Path, archives: Path, data_dir: Path = Path("
         "scene faces of 48 px and more": _large(faces, faces.with_name("scene-faces-48")),
         "scene faces, all sizes": faces,
     }
-    result = {"run": run.name, "sets": {}}
+    result: dict[str, Any] = {"run": run.name, "sets": {}}
     for name, folder in sets.items():
         # All of these archives can be read, so the copies are looked for once for both models.
         two = [p for p, (_, label) in find_labelled(folder).items() if label in CLASSES[:2]]

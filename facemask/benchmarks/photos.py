@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -105,7 +106,7 @@ def end_to_end(scenes: list, answers: list[dict]) -> dict:
     sizes, classes, found, right, either, extra = map(
         np.concatenate, (sizes, classes, found, right, either, extra)
     )
-    table = {}
+    table: dict[str, dict[str, Any]] = {}
     for band, (low, high) in BANDS.items():
         inside = (sizes >= low) & (sizes < high)
         rows = {"unseen": inside & (classes != SEEN)}
@@ -139,7 +140,8 @@ def average_precision(scenes: list, answers: list[dict]) -> dict:
         raise FacemaskError(
             "pycocotools is missing; run: pip install -r requirements-bench.txt"
         ) from error
-    truth, given = [], []
+    truth: list[dict[str, Any]] = []
+    given: list[dict[str, Any]] = []
     for number, ((_, boxes, names), answer) in enumerate(zip(scenes, answers, strict=True), 1):
         for box, name in zip(boxes, names, strict=True):
             truth.append({
@@ -247,8 +249,8 @@ def memory(scenes: list, model: Path, work: Path) -> dict:
     results = work / "many.json"
     journal = results.with_name(results.name + ".unfinished")
     samples = read_json(samples_file) if journal.exists() and samples_file.exists() else []
-    command = [sys.executable, "-m", "facemask", "predict", folder, "--json", results, "--model",
-               model]  # fmt: skip
+    command: list[str | Path] = [sys.executable, "-m", "facemask", "predict", folder,
+                                 "--json", results, "--model", model]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     runs = samples[-1][0] + 1 if samples else 1
     while process.poll() is None:
@@ -266,6 +268,7 @@ def memory(scenes: list, model: Path, work: Path) -> dict:
     if len(warm) < 10:
         raise FacemaskError(f"no run lasted long enough; remove {work} and run this again")
     half = len(warm) // 2
+    slope, _ = np.polyfit(warm[:, 0], warm[:, 1], 1)
     return {
         "photos": MANY,
         "answers": len(read_json(results)),
@@ -274,7 +277,7 @@ def memory(scenes: list, model: Path, work: Path) -> dict:
         "MB, median of the first half": round(float(np.median(warm[:half, 1])), 1),
         "MB, median of the second half": round(float(np.median(warm[half:, 1])), 1),
         "MB, most": float(warm[:, 1].max()),
-        "MB more per 1,000 photos": round(float(np.polyfit(*warm.T, 1)[0]) * 1000, 2),
+        "MB more per 1,000 photos": round(float(slope) * 1000, 2),
         "samples": [[int(n), mb] for n, mb in longest[:: max(1, len(longest) // 40)].tolist()],
     }
 

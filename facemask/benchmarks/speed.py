@@ -18,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -64,7 +66,8 @@ def latency() -> dict:
     one = {name: runner(path, 1) for name, path in files.items()}
     many = {name: runner(path, 32) for name, path in files.items()}
     square = np.random.default_rng(0).random((1024, 1024), np.float32)
-    peak, times = [], {name: ([], []) for name in files}
+    peak: list[float] = []
+    times: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in files}
     with threadpool_limits(1):
         for turn in range(ROUNDS):
             peak.append(len(square) ** 3 / seconds(lambda: square @ square))
@@ -195,14 +198,16 @@ def training(minutes: float) -> dict:
     return compare(SPLIT, ROOT / "data/raw/face-mask-12k", KEPT, minutes)
 
 
-PARTS = {"latency": latency, "browser": in_browser, "start": start, "growth": growth,
-         "training": training}
+PARTS: dict[str, Callable[..., dict]] = {
+    "latency": latency, "browser": in_browser, "start": start, "growth": growth,
+    "training": training,
+}  # fmt: skip
 
 
 def show(report: dict) -> None:
     """Print every figure on a line of its own, by its way through the report."""
 
-    def walk(value, name: str) -> None:
+    def walk(value: Any, name: str) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
                 walk(inner, f"{name} / {key}" if name else key)
@@ -213,7 +218,9 @@ def show(report: dict) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="facemask.benchmarks.speed", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="facemask.benchmarks.speed", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--only", choices=PARTS, help="measure this part, even again")
     parser.add_argument("--minutes", type=float, default=240,
                         help="for training each side, less what was done before")

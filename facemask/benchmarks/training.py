@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -76,7 +77,7 @@ class Field:
     def model(self) -> keras.Model:
         return _compiled(networks.baseline(224, 2), 1e-3)
 
-    def _read(self, part: str, **settings) -> tf.data.Dataset:
+    def _read(self, part: str, **settings: Any) -> tf.data.Dataset:
         return keras.utils.image_dataset_from_directory(
             self.folder / part, image_size=(224, 224), batch_size=BATCH, verbose=False, **settings
         )
@@ -88,10 +89,12 @@ class Field:
         return self._read("Test", shuffle=False)
 
 
-SIDES = {"ours": Ours, "field": Field}
+SIDES: dict[str, type[Ours] | type[Field]] = {"ours": Ours, "field": Field}
 
 
-def _compiled(model: keras.Model, rate) -> keras.Model:
+def _compiled(
+    model: keras.Model, rate: float | keras.optimizers.schedules.LearningRateSchedule
+) -> keras.Model:
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy",
                   metrics=["accuracy"])  # fmt: skip
     return model
@@ -104,7 +107,7 @@ def steps_to_target(name: str, side: Ours | Field, kept: Path, minutes: float) -
         steps done, seconds spent, accuracy after every look, and whether the target was reached.
     """
     progress, saved = kept / f"training-{name}-steps.json", kept / f"training-{name}.keras"
-    state = {"steps": 0, "seconds": 0.0, "accuracy": [], "reached": False}
+    state: dict[str, Any] = {"steps": 0, "seconds": 0.0, "accuracy": [], "reached": False}
     keras.utils.set_random_seed(0)
     if progress.is_file() and saved.is_file():
         state, model = read_json(progress), keras.models.load_model(saved)
@@ -161,11 +164,11 @@ def compare(split: Path, raw: Path, kept: Path, minutes: float) -> dict:
         raise FacemaskError(
             "the 12k set is missing; run `python -m facemask prepare --dataset face-mask-12k`"
         )
-    sides = {name: side(split, raw) for name, side in SIDES.items()}
+    sides: dict[str, Ours | Field] = {name: side(split, raw) for name, side in SIDES.items()}
     if not (kept / "training-rates.json").is_file():
         write_json(kept / "training-rates.json", rates(sides))
     rate = read_json(kept / "training-rates.json")
-    report = {}
+    report: dict[str, Any] = {}
     for name, side in sides.items():
         state = steps_to_target(name, side, kept, minutes)
         seen = state["steps"] * BATCH

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from facemask.models.networks import MODELS
 
 SIZE, TRAIN, TEST = 32, 600, 400  # pixels; drawn faces
 # The baseline without its dropout and without augmentation, but for the healthy kind.
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "tiny data": {"count": 40, "epochs": 30},
     "no dropout, no augmentation": {"count": 200, "epochs": 25},
     "shuffled labels": {"count": 100, "epochs": 40, "shuffled": True},

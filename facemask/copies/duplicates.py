@@ -106,15 +106,15 @@ def describe(
     Raises:
         FacemaskError: some files cannot be read; the message names the first of them.
     """
-    paths = [Path(p) for p in paths]
-    keys = [_key(p) for p in paths]
+    files = [Path(p) for p in paths]
+    keys = [_key(p) for p in files]
     known = _read_cache(cache)
     missing = [n for n, key in enumerate(keys) if key not in known]
     errors: list[str] = []
 
     def read(n: int) -> tuple[int, np.ndarray | None]:
         try:
-            return n, thumbnail(read_image(paths[n]))
+            return n, thumbnail(read_image(files[n]))
         except FacemaskError as error:
             errors.append(str(error))
             return n, None
@@ -126,11 +126,11 @@ def describe(
         known.update((keys[n], thumb) for n, thumb in bar)
     if errors:
         first = "; ".join(sorted(errors)[:3])
-        raise FacemaskError(f"{len(errors)} of {len(paths)} files: {first}")
+        raise FacemaskError(f"{len(errors)} of {len(files)} files: {first}")
     if cache is not None and missing:
         _write_cache(cache, known)
     thumbs = [known[key] for key in keys]
-    return Descriptors(paths, np.stack(thumbs) if thumbs else np.empty((0, THUMB, THUMB), np.uint8))
+    return Descriptors(files, np.stack(thumbs) if thumbs else np.empty((0, THUMB, THUMB), np.uint8))
 
 
 def find_copies(a: Descriptors, b: Descriptors | None = None, progress: bool = True) -> Pairs:
@@ -154,7 +154,7 @@ def find_copies(a: Descriptors, b: Descriptors | None = None, progress: bool = T
     scores = compare_pairs(a.thumbs, other.thumbs, i, j, version, progress)
     same_i, same_j = _identical(a.thumbs, None if b is None else b.thumbs)
     i, j = np.concatenate([same_i, i]), np.concatenate([same_j, j])
-    scores = np.concatenate([np.tile(np.float32([1, 0]), (len(same_i), 1)), scores])
+    scores = np.concatenate([np.tile(np.array([1, 0], np.float32), (len(same_i), 1)), scores])
     pairs = _sorted_pairs(i, j, scores, b is None)
     if b is not None:
         return pairs

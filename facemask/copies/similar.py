@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import faiss
@@ -22,7 +22,7 @@ WORKERS = 2
 class Lookup(NamedTuple):
     """Pictures to look up others in: the index of their descriptors, and what evens these out."""
 
-    index: faiss.Index
+    descriptors: faiss.Index
     whiten: Callable[[np.ndarray], np.ndarray]
 
 
@@ -36,7 +36,7 @@ def build_lookup(thumbs: np.ndarray) -> Lookup:
     rows = np.concatenate([_histograms(_shrink(thumbs[sample[s]])) for s in _chunks(size)])
     whiten = _whitening(rows)
     if n <= FLAT_UP_TO:
-        index = faiss.IndexFlatIP(rows.shape[1])
+        index: Any = faiss.IndexFlatIP(rows.shape[1])
     else:
         kind = f"IVF{lists},SQfp16"
         index = faiss.index_factory(rows.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
@@ -101,7 +101,8 @@ def beyond_groups(
         i, j, _, version = _best(i[other], j[other], near[other], version[other])
         found.append((some[i], j, version))
     none = np.empty(0, np.int64)
-    return tuple(map(np.concatenate, zip((none,) * 3, *found, strict=True)))
+    i, j, version = map(np.concatenate, zip((none,) * 3, *found, strict=True))
+    return i, j, version
 
 
 def versions() -> list[np.ndarray]:
@@ -204,7 +205,7 @@ def _versions_of(small: np.ndarray) -> Iterator[np.ndarray]:
 def _search(thumbs: np.ndarray, lookup: Lookup, k: int) -> tuple[np.ndarray, ...]:
     """Look up all versions of some pictures: i, j, similarity and version of what is similar."""
     rows = lookup.whiten(np.concatenate(list(_versions_of(_shrink(thumbs)))))
-    near, j = lookup.index.search(rows, min(k, lookup.index.ntotal))
+    near, j = lookup.descriptors.search(rows, min(k, lookup.descriptors.ntotal))
     row, column = np.nonzero((near > SIMILAR) & (j >= 0))  # faiss answers -1 if it found too few
     version, i = np.divmod(row, len(thumbs))
     return i, j[row, column], near[row, column], version

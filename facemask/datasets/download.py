@@ -2,6 +2,7 @@
 
 import errno
 import importlib.metadata
+import io
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import cast
 
 from facemask.datasets.archive import BadArchive, is_complete, unpack
 from facemask.io.files import FacemaskError, write_whole
@@ -106,10 +108,15 @@ def install_credentials(source: bytes | str | Path) -> Path:
         FacemaskError: it is not a JSON object with `username` and `key`. The message never
             shows the content.
     """
-    try:
-        content = source if isinstance(source, bytes) else Path(source).expanduser().read_bytes()
-    except OSError as error:
-        raise FacemaskError(f"cannot read {source}: {error.strerror}; check the path") from error
+    if isinstance(source, bytes):
+        content = source
+    else:
+        try:
+            content = Path(source).expanduser().read_bytes()
+        except OSError as error:
+            raise FacemaskError(
+                f"cannot read {source}: {error.strerror}; check the path"
+            ) from error
     try:
         value = json.loads(content)
         valid = all(isinstance(value[k], str) and value[k].strip() for k in ("username", "key"))
@@ -136,8 +143,10 @@ def _is_handle(text: str) -> bool:
 
 def _fetch(handle: str, archive: Path) -> None:
     """Download a Kaggle data set to `archive`, whole or not at all."""
-    where = {"prefix": ".download-", "dir": archive.parent}
-    with write_whole(archive) as partial, tempfile.TemporaryDirectory(**where) as temp:
+    with (
+        write_whole(archive) as partial,
+        tempfile.TemporaryDirectory(prefix=".download-", dir=archive.parent) as temp,
+    ):
         for left in reversed(range(TRIES)):
             code, output = _run_client(handle, temp)
             fetched = Path(temp) / f"{handle.split('/')[1]}.zip"
@@ -173,8 +182,9 @@ def _run_client(handle: str, folder: str) -> tuple[int, str]:
     process = subprocess.Popen(
         command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
+    pipe = cast(io.BufferedReader, process.stdout)
     try:
-        while chunk := process.stdout.read1(4096):
+        while chunk := pipe.read1(4096):
             text = chunk.decode("utf-8", "replace")
             sys.stderr.write(text)
             sys.stderr.flush()
@@ -186,7 +196,7 @@ def _run_client(handle: str, folder: str) -> tuple[int, str]:
         process.kill()
         raise
     finally:
-        process.stdout.close()
+        pipe.close()
         code = process.wait()
     return code, output
 

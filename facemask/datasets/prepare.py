@@ -204,7 +204,8 @@ def prepare(
     names = {p: p.relative_to(source).as_posix() for p in labelled}
     excluded = named & set(names.values())
     paths = [p for p in labelled if names[p] not in excluded]
-    sources, unreadable = {}, []
+    sources: dict[str, str] = {}
+    unreadable: list[list[str]] = []
     with write_whole(folder) as partial:
         for path, image in zip(paths, read_images(paths, image_size, f"Preparing {name}")):
             if isinstance(image, FacemaskError):

@@ -4,6 +4,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -140,7 +141,7 @@ def draw_scene(
     """
     image = _backdrop(rng, 2 * width, 2 * height)
     column = 2 * width / faces
-    people = []
+    people: list[dict[str, Any]] = []
     for number in rng.permutation(faces):
         unit = min(0.26 * column, 0.2 * 2 * height) * rng.uniform(0.8, 1.0)
         centre = np.array([(number + 0.5) * column + rng.normal(0, 0.04) * column,

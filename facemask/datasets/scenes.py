@@ -26,7 +26,7 @@ def read_scenes(folder: Path) -> list[tuple[Path, np.ndarray, np.ndarray]]:
             raise FacemaskError(f"{notes} is missing; unpack the archive again")
         objects = list(ElementTree.parse(notes).getroot().iter("object"))
         corners = np.array(
-            [[float(o.find(f"bndbox/{k}").text) for k in ("xmin", "ymin", "xmax", "ymax")]
+            [[float(o.findtext(f"bndbox/{k}", "")) for k in ("xmin", "ymin", "xmax", "ymax")]
              for o in objects]
         ).reshape(-1, 4)  # fmt: skip
         boxes = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])

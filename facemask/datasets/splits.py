@@ -10,18 +10,18 @@ from facemask.io.files import FacemaskError
 PARTS = 100  # what split-folders is given to deal out, per class
 
 
-class _Part(tuple):
+class _Part(tuple[Path, ...]):
     """A tuple of paths that split-folders sorts by `number`, not by its first path."""
 
     number: int
 
-    def __lt__(self, other: "_Part") -> bool:
-        return self.number < other.number
+    def __lt__(self, other: tuple[Path, ...]) -> bool:
+        return self.number < other.number if isinstance(other, _Part) else super().__lt__(other)
 
 
 def group_callable(
     paths: Sequence[str | Path],
-    group_ids: Sequence[int],
+    group_ids: Sequence[int] | np.ndarray,
     shares: Sequence[float] = (0.7, 0.15, 0.15),
     seed: int = 0,
 ) -> Callable[[list[Path]], list[tuple[Path, ...]]]:
@@ -50,8 +50,8 @@ def group_callable(
         A function from the files of one class to 100 tuples of files, some of them empty; it raises
         FacemaskError if it is asked about a file that is not in `paths`.
     """
-    paths = [Path(p).resolve() for p in paths]
-    _, label = np.unique([str(p.parent) for p in paths], return_inverse=True)
+    resolved = [Path(p).resolve() for p in paths]
+    _, label = np.unique([str(p.parent) for p in resolved], return_inverse=True)
     _, group = np.unique(group_ids, return_inverse=True)
     counts = np.zeros((group.max(initial=-1) + 1, label.max(initial=-1) + 1))
     np.add.at(counts, (group, label), 1)
@@ -71,7 +71,7 @@ def group_callable(
         full[side] += counts[g]
         part[g] = borders[side] + dealt[side] % target[side]
         dealt[side] += 1
-    part_of_path = dict(zip(paths, part[group].tolist(), strict=True))
+    part_of_path = dict(zip(resolved, part[group].tolist(), strict=True))
 
     def pack(files: list[Path]) -> list[tuple[Path, ...]]:
         parts: list[list[Path]] = [[] for _ in range(PARTS)]
@@ -80,9 +80,11 @@ def group_callable(
             if number is None:
                 raise FacemaskError(f"{file} was not there when copies were looked for; run again")
             parts[number].append(file)
-        result = [_Part(files) for files in parts]
-        for number, files in enumerate(result):
-            files.number = number
+        result: list[tuple[Path, ...]] = []
+        for number, members in enumerate(parts):
+            whole = _Part(members)
+            whole.number = number
+            result.append(whole)
         return result
 
     return pack

@@ -1,12 +1,17 @@
 """Brushes and colours for drawn people: they change uint8 RGB pictures (H, W, 3) in place."""
 
+from collections.abc import Iterable, Sequence
+
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from facemask.drawing.head import Head, Rng
 
+Colour = np.ndarray | Sequence[float]  # RGB 0..255
 
-def spline(points, steps: int = 6, closed: bool = True) -> np.ndarray:
+
+def spline(points: ArrayLike, steps: int = 6, closed: bool = True) -> np.ndarray:
     """A smooth curve (Catmull-Rom) through (N, 2) points."""
     p = np.asarray(points, dtype=np.float32)
     if closed:
@@ -32,22 +37,27 @@ def fixed(points: np.ndarray) -> np.ndarray:
     return np.round(np.asarray(points) * 16).astype(np.int32)
 
 
-def filled(size: tuple[int, int], shapes: list[np.ndarray], offset=(0, 0)) -> np.ndarray:
+def filled(
+    size: tuple[int, int], shapes: Iterable[np.ndarray], offset: ArrayLike = (0, 0)
+) -> np.ndarray:
     """A mask (h, w), 0 to 255, of polygons whose points are less by `offset` in it."""
     mask = np.zeros(size, np.uint8)
     for points in shapes:
-        cv2.fillPoly(mask, [fixed(points - np.float32(offset))], 255, cv2.LINE_AA, 4)
+        cv2.fillPoly(mask, [fixed(points - np.asarray(offset, np.float32))], 255, cv2.LINE_AA, 4)
     return mask
 
 
-def blend(part: np.ndarray, mask: np.ndarray, colour, alpha: float = 1.0) -> None:
+def blend(part: np.ndarray, mask: np.ndarray, colour: ArrayLike, alpha: float = 1.0) -> None:
     """Lay `colour`, one for all or one a pixel, over `part` in place, as strongly as `mask`."""
     weight = (mask.astype(np.float32) * (alpha / 255))[..., None]
     over = np.asarray(colour, dtype=np.float32)
     part[:] = (part + (over - part) * weight + 0.5).clip(0, 255).astype(np.uint8)
 
 
-def fill(image, shapes, colour, alpha: float = 1.0, soft: float = 0.0, inside=None) -> None:
+def fill(
+    image: np.ndarray, shapes: np.ndarray | Sequence[np.ndarray], colour: Colour,
+    alpha: float = 1.0, soft: float = 0.0, inside: np.ndarray | None = None,
+) -> None:  # fmt: skip
     """Fill one polygon or several, edges blurred by `soft` pixels, kept `inside` another."""
     shapes = [shapes] if isinstance(shapes, np.ndarray) else shapes
     if alpha == 1 and not soft and inside is None:
@@ -66,14 +76,19 @@ def fill(image, shapes, colour, alpha: float = 1.0, soft: float = 0.0, inside=No
     blend(image[y0:y1, x0:x1], mask, colour, alpha)
 
 
-def bounds(points: np.ndarray, margin: float, shape) -> tuple[int, int, int, int] | None:
+def bounds(
+    points: np.ndarray, margin: float, shape: Sequence[int]
+) -> tuple[int, int, int, int] | None:
     """The part of a picture around some points; None when they are all outside of it."""
     x0, y0 = np.maximum(np.floor(points.min(0) - margin), 0).astype(int)
     x1, y1 = np.minimum(np.ceil(points.max(0) + margin), (shape[1], shape[0])).astype(int)
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
-def stroke(image, points, colour, width: float, alpha: float = 1.0, soft: float = 0.0) -> None:
+def stroke(
+    image: np.ndarray, points: ArrayLike, colour: Colour,
+    width: float, alpha: float = 1.0, soft: float = 0.0,
+) -> None:  # fmt: skip
     """Draw a line along a curve, thin at both ends."""
     p = np.asarray(points, dtype=np.float32)
     along = np.gradient(p, axis=0)
@@ -84,7 +99,9 @@ def stroke(image, points, colour, width: float, alpha: float = 1.0, soft: float 
           colour, min(alpha, 0.999), soft)
 
 
-def ball_shade(size: tuple[int, int], middle, radius: float, head: Head) -> np.ndarray:
+def ball_shade(
+    size: tuple[int, int], middle: np.ndarray, radius: float, head: Head
+) -> np.ndarray:
     """Shading (h, w, 3) as on a ball, for what is round but has no surface of its own."""
     h, w = max(size[0] // 4, 1), max(size[1] // 4, 1)
     x = (np.arange(w) * 4 + 2 - middle[0]) / radius
@@ -96,7 +113,7 @@ def ball_shade(size: tuple[int, int], middle, radius: float, head: Head) -> np.n
     return cv2.resize(shade.astype(np.float32), (size[1], size[0]))
 
 
-def mix(a, b, share: float) -> np.ndarray:
+def mix(a: ArrayLike, b: ArrayLike, share: float) -> np.ndarray:
     """A colour between `a` (share 0) and `b` (share 1)."""
     return np.asarray(a, np.float32) * (1 - share) + np.asarray(b, np.float32) * share
 
@@ -110,5 +127,5 @@ def from_scale(scale: np.ndarray, at: float) -> np.ndarray:
 
 def any_colour(rng: Rng) -> np.ndarray:
     """A colour as clothes have it: any hue, mostly muted, from near black to near white."""
-    hsv = np.uint8([[[rng.integers(180), 200 * rng.beta(1.2, 2.2), 30 + 220 * rng.beta(1.3, 1.2)]]])
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)
+    hsv = [rng.integers(180), 200 * rng.beta(1.2, 2.2), 30 + 220 * rng.beta(1.3, 1.2)]
+    return cv2.cvtColor(np.array([[hsv]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)

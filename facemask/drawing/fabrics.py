@@ -1,9 +1,13 @@
 """What a face mask is made of: its cut, colours, pattern, pleats, seams, valve and straps."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
+
+from facemask.drawing.head import Rng
 
 KINDS = ("surgical", "fold", "cup", "cloth", "sponge", "gaiter")
 
@@ -65,7 +69,7 @@ class Fabric(NamedTuple):
     valve: tuple[float, float, float] | None  # u, v and radius
     valve_colour: np.ndarray
 
-    def colour(self, u: np.ndarray, v: np.ndarray, size: float, rng) -> np.ndarray:
+    def colour(self, u: np.ndarray, v: np.ndarray, size: float, rng: Rng) -> np.ndarray:
         """Unlit colour at the fabric coordinates `u` (-1..1) and `v` (0..1), float32 (3, h, w).
 
         `size` is the height of the face in pixels, which sets the thinnest line that can be
@@ -97,11 +101,14 @@ class Fabric(NamedTuple):
             )
             colour = np.stack(cv2.split(colour)) * tone
         if self.valve is not None:
-            self._draw_valve(colour, u, v, fine)
+            self._draw_valve(self.valve, colour, u, v, fine)
         return colour
 
-    def _draw_valve(self, colour, u, v, fine) -> None:
-        u0, v0, radius = self.valve
+    def _draw_valve(
+        self, valve: tuple[float, float, float],
+        colour: np.ndarray, u: np.ndarray, v: np.ndarray, fine: float,
+    ) -> None:  # fmt: skip
+        u0, v0, radius = valve
         far = cv2.sqrt(((u - u0) * 0.5) ** 2 + ((v - v0) * 0.55) ** 2)
         inside = np.clip((radius - far) / fine + 0.5, 0, 1)
         rim = cv2.exp(-(((far - radius) / (1.2 * fine)) ** 2)) * np.float32(0.3)
@@ -110,26 +117,26 @@ class Fabric(NamedTuple):
         colour *= 1 - rim - ring
 
 
-def noise(rng, shape: tuple[int, int], rows: int, columns: int) -> np.ndarray:
+def noise(rng: Rng, shape: tuple[int, int], rows: int, columns: int) -> np.ndarray:
     """Smooth noise, float32 of `shape`, about -2..2, with `rows` x `columns` bumps."""
     coarse = rng.standard_normal((rows + 1, columns + 1), dtype=np.float32)
     return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
 
 
-def _pick(rng, choices) -> np.ndarray:
+def _pick(rng: Rng, choices: Sequence[tuple[ArrayLike, float]]) -> np.ndarray:
     weights = np.array([w for _, w in choices])
     colour = np.array(choices[rng.choice(len(choices), p=weights / weights.sum())][0], np.float32)
     return np.clip(colour + rng.normal(0, 0.03, 3), 0.03, 0.97).astype(np.float32)
 
 
-def any_colour(rng, low: float = 0.05, high: float = 0.95) -> np.ndarray:
+def any_colour(rng: Rng, low: float = 0.05, high: float = 0.95) -> np.ndarray:
     """A colour anywhere between grey and fully saturated, float32 RGB 0..1."""
     hue, saturation, value = rng.uniform(0, 6), rng.uniform(0, 1) ** 0.8, rng.uniform(low, high)
     ramp = np.clip(np.abs((hue + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1, 0, 1)
     return (value * (1 - saturation * (1 - ramp))).astype(np.float32)
 
 
-def _lines(rng, count: int, depth: float, width: float) -> np.ndarray:
+def _lines(rng: Rng, count: int, depth: float, width: float) -> np.ndarray:
     """Brightness over v for `count` pleats: a dark crease, then cloth that catches the light."""
     v = _V
     tone = np.ones(256, np.float32)
@@ -140,14 +147,14 @@ def _lines(rng, count: int, depth: float, width: float) -> np.ndarray:
     return tone
 
 
-def _hems(tone: np.ndarray, rng, depth: float) -> np.ndarray:
+def _hems(tone: np.ndarray, rng: Rng, depth: float) -> np.ndarray:
     v = _V
     for spot in (rng.uniform(0.03, 0.08), 1 - rng.uniform(0.03, 0.07)):
         tone = tone - depth * np.exp(-(((v - spot) / 0.012) ** 2))
     return tone.astype(np.float32)
 
 
-def _tile(rng, base: np.ndarray) -> tuple[np.ndarray, float]:
+def _tile(rng: Rng, base: np.ndarray) -> tuple[np.ndarray, float]:
     """A pattern, float32 (128, 128, 3), and how often it repeats across the mask."""
     kind = rng.choice(["stripes", "checks", "dots", "blobs", "flag", "logo", "print"],
                       p=[0.14, 0.12, 0.14, 0.26, 0.12, 0.14, 0.08])  # fmt: skip
@@ -204,12 +211,12 @@ def _tile(rng, base: np.ndarray) -> tuple[np.ndarray, float]:
     return tile, float(repeats)
 
 
-def make_fabric(kind: str, rng: np.random.Generator) -> Fabric:
+def make_fabric(kind: str, rng: Rng) -> Fabric:
     """Draw one mask of `kind` (one of KINDS) from `rng`."""
     u = rng.uniform
     plain = np.ones(256, np.float32)
-    white = np.float32([0.93, 0.93, 0.92])
-    look = dict(
+    white = np.array([0.93, 0.93, 0.92], np.float32)
+    look: dict[str, Any] = dict(
         kind=kind, reach=u(0.82, 0.98), corner=(0.25, 0.6), peak=(0.9, 1.9), slack=(0.0, 0.05),
         drop=1.0, bulge=u(0.25, 0.6), strap=(0.010, 0.022), strap_colour=white, hidden=0.3,
         head_bands=False, opacity=u(0.97, 1.0), base=white, tile=None, repeats=1.0, pleats=plain,

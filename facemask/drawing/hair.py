@@ -1,7 +1,10 @@
 """The hair of a drawn person, and the hats, turbans and scarves that cover it."""
 
+from collections.abc import Iterable, Sequence
+
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from facemask.drawing.brushes import (
     any_colour,
@@ -30,8 +33,11 @@ _HAIRLINES = {
                  (0, -1.38), (0.5, -1.42), (0.78, -1.05), (0.94, -0.6), (0.97, -0.2), (1.0, 0.2)],
 }
 
+# A tone, lines in pixels, and their width.
+Strands = tuple[float, Sequence[np.ndarray] | np.ndarray, int]
 
-def _opening(head: Head, line, down: bool = True) -> np.ndarray:
+
+def _opening(head: Head, line: ArrayLike, down: bool = True) -> np.ndarray:
     """The area that hair or cloth leaves free: under a hairline, down to below the chin."""
     edge = spline(head.on(line, 0.01), 4, closed=False)
     if not down:
@@ -41,7 +47,10 @@ def _opening(head: Head, line, down: bool = True) -> np.ndarray:
     return np.concatenate([edge, away.astype(np.float32)])
 
 
-def _cover(image, head: Head, area, opening, colour, rng: Rng, strands=None, shadow=0.4) -> None:
+def _cover(
+    image: np.ndarray, head: Head, area: Sequence[np.ndarray], opening: np.ndarray | None,
+    colour: np.ndarray, rng: Rng, strands: Iterable[Strands] | None = None, shadow: float = 0.4,
+) -> None:  # fmt: skip
     """Lay hair or cloth over an area but its opening: colour, strands or folds, light, shadow."""
     box = bounds(np.concatenate(area), 0.2 * head.unit, image.shape)
     if box is None:
@@ -53,13 +62,13 @@ def _cover(image, head: Head, area, opening, colour, rng: Rng, strands=None, sha
         mask = cv2.subtract(mask, filled(size, [opening], (x0, y0)))
         mask = cv2.GaussianBlur(mask, (0, 0), 0.02 * head.unit + 0.3)
         shade = cv2.GaussianBlur(mask, (0, 0), 0.09 * head.unit)
-        push = np.float32([[1, 0, -0.06 * head.unit * head.light[0]],
-                           [0, 1, (0.07 - 0.08 * head.light[1]) * head.unit]])
+        push = np.array([[1, 0, -0.06 * head.unit * head.light[0]],
+                         [0, 1, (0.07 - 0.08 * head.light[1]) * head.unit]], np.float32)
         blend(part, cv2.warpAffine(shade, push, size[::-1]), (24, 10, 8), shadow)
     layer = np.empty((*size, 3), np.uint8)
     layer[:] = colour.clip(0, 255)
     for tone, lines, width in strands or ():
-        cv2.polylines(layer, [fixed(v - np.float32((x0, y0))) for v in lines], False,
+        cv2.polylines(layer, [fixed(v - np.array((x0, y0), np.float32)) for v in lines], False,
                       [float(v) for v in (colour * tone + (tone > 1) * 8).clip(0, 255)],
                       width, cv2.LINE_AA, 4)
     layer = cv2.GaussianBlur(layer, (0, 0), max(0.012 * head.unit, 0.4))
@@ -67,7 +76,9 @@ def _cover(image, head: Head, area, opening, colour, rng: Rng, strands=None, sha
     blend(part, mask, layer * ball_shade(size, middle, 1.55 * head.unit, head))
 
 
-def _meridians(head: Head, n: int, low: float, swell: float, wave: float, rng: Rng) -> list:
+def _meridians(
+    head: Head, n: int, low: float, swell: float, wave: float, rng: Rng
+) -> list[Strands]:
     """Strands that run from the crown down over the skull, in four tones."""
     y = np.linspace(-1.6, low, 12)
     turn = rng.uniform(-1.9, 1.9, (n, 1)) + rng.normal(0, 0.06, (n, 1)) * y
@@ -81,7 +92,9 @@ def _meridians(head: Head, n: int, low: float, swell: float, wave: float, rng: R
     return [(tone, lines[k::4], thick) for k, tone in enumerate((0.6, 0.8, 1.2, 1.45))]
 
 
-def draw_hair_behind(image, head: Head, style: str, hair, rng: Rng, neck: float) -> None:
+def draw_hair_behind(
+    image: np.ndarray, head: Head, style: str, hair: np.ndarray, rng: Rng, neck: float
+) -> None:
     """What of the hair lies behind neck and shoulders."""
     if style not in ("long", "bob", "curly"):
         return
@@ -106,7 +119,7 @@ def draw_hair_behind(image, head: Head, style: str, hair, rng: Rng, neck: float)
     _cover(image, head, [area], None, hair * 0.72, rng, strands)
 
 
-def draw_hair(image, head: Head, style: str, hair, rng: Rng) -> None:
+def draw_hair(image: np.ndarray, head: Head, style: str, hair: np.ndarray, rng: Rng) -> None:
     """What of the hair lies over the skull and the face's edges."""
     if style == "bald":
         return
@@ -128,7 +141,7 @@ def draw_hair(image, head: Head, style: str, hair, rng: Rng) -> None:
         curl = 0.18 if style == "afro" else 0.26
         n = max(len(around) * 2, 40)
         spots = around[rng.integers(len(around), size=n)] + rng.normal(0, 0.06 * head.unit, (n, 2))
-        area += [ellipse(*p, curl * head.unit, curl * head.unit, 10).astype(np.float32)
+        area += [ellipse(p[0], p[1], curl * head.unit, curl * head.unit, 10).astype(np.float32)
                  for p in spots]
     if style in ("long", "bob"):
         end = rng.uniform(1.5, 2.6) if style == "long" else rng.uniform(0.9, 1.3)
@@ -140,7 +153,7 @@ def draw_hair(image, head: Head, style: str, hair, rng: Rng) -> None:
             area.append(spline((middle + np.array(lock) * head.unit).astype(np.float32), 4))
     if style == "bun":
         top = head.place(np.array([[0.0, -1.85, -0.5]]))[0]
-        area.append(ellipse(*top, 0.5 * head.unit, 0.42 * head.unit).astype(np.float32))
+        area.append(ellipse(top[0], top[1], 0.5 * head.unit, 0.42 * head.unit).astype(np.float32))
     strands = _meridians(head, 150 if style != "buzz" else 60, max(low, 0.4), swell, wave, rng)
     if style in ("curly", "afro"):
         rings = head.centre + rng.normal(0, 0.9, (140, 1, 2)) * head.unit - (0, 0.6 * head.unit)
@@ -150,7 +163,7 @@ def draw_hair(image, head: Head, style: str, hair, rng: Rng) -> None:
     _cover(image, head, area, _opening(head, line), hair, rng, strands, 0.35)
 
 
-def draw_headwear(image, head: Head, kind: str, rng: Rng) -> None:
+def draw_headwear(image: np.ndarray, head: Head, kind: str, rng: Rng) -> None:
     """A hat, turban or headscarf over whatever hair there is."""
     u, colour = head.unit, any_colour(rng)
     if kind == "scarf":
@@ -169,11 +182,11 @@ def draw_headwear(image, head: Head, kind: str, rng: Rng) -> None:
             bend = np.sin(np.pi * t) * rng.normal(0, 0.15, 2)
             folds.append(head.centre + u * (np.array(start) * (1 - t) + np.array(end) * t + bend))
         tones = (0.72, 1.14, 0.84)
-        folds = [(tone, np.float32(folds[k::3]), max(int(0.07 * u), 1))
-                 for k, tone in enumerate(tones)]
-        folds += [(tone, lines[:4], max(int(0.05 * u), 1))
-                  for tone, lines, _ in _meridians(head, 30, 0.8, 0.1, 0.0, rng)[1:3]]
-        _cover(image, head, [head.shell(0.1, 1.3), drape], opening, colour, rng, folds, 0.5)
+        laid: list[Strands] = [(tone, np.array(folds[k::3], np.float32), max(int(0.07 * u), 1))
+                               for k, tone in enumerate(tones)]
+        laid += [(tone, lines[:4], max(int(0.05 * u), 1))
+                 for tone, lines, _ in _meridians(head, 30, 0.8, 0.1, 0.0, rng)[1:3]]
+        _cover(image, head, [head.shell(0.1, 1.3), drape], opening, colour, rng, laid, 0.5)
         return
     edge = {"beanie": -0.55, "cap": -0.62, "turban": -0.6, "brim": -0.68}[kind]
     edge += rng.normal(0, 0.05)

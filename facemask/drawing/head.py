@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from facemask.drawing.shapes import FaceShape
 
@@ -18,7 +19,8 @@ HEIGHTS = np.linspace(-1.7, 1.7, 137)
 
 def _outline(knots: list[tuple[float, float]]) -> np.ndarray:
     """A smooth table over `HEIGHTS` through (y, value) knots."""
-    values = np.interp(HEIGHTS, *zip(*knots))
+    heights, at = zip(*knots)
+    values = np.interp(HEIGHTS, heights, at)
     kernel = np.hanning(15) / np.hanning(15).sum()
     return np.convolve(np.pad(values, 7, mode="edge"), kernel, mode="valid")
 
@@ -71,7 +73,7 @@ class Head(NamedTuple):
         near = 1 + 0.06 * turned[..., 2:]
         return (self.centre + self.unit * near * turned[..., :2]).astype(np.float32)
 
-    def on(self, points, lift: float = 0.0) -> np.ndarray:
+    def on(self, points: ArrayLike, lift: float = 0.0) -> np.ndarray:
         """(N, 2) points on the face, `lift` above its surface, to (N, 2) pixels."""
         p = np.asarray(points, dtype=np.float64).reshape(-1, 2)
         return self.place(np.column_stack([p, self.surface(p[:, 0], p[:, 1]) + lift]))
@@ -85,7 +87,7 @@ class Head(NamedTuple):
         return cv2.convexHull(self.place(points).reshape(-1, 2))[:, 0]
 
 
-def make_head(rng: Rng, centre, unit: float, turn: float = 1.0) -> Head:
+def make_head(rng: Rng, centre: ArrayLike, unit: float, turn: float = 1.0) -> Head:
     """A head of random build, light and pose; `turn` scales how far it may look aside."""
     yaw, pitch, roll = rng.normal(0, (0.3, 0.12, 0.11)).clip(-0.62, 0.62) * turn
     cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (np.cos, np.sin))

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ EYE_CORNERS = [[33, 133], [362, 263]]
 
 
 @functools.cache
-def _interpreter():
+def _interpreter() -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
     name = "face_landmark.tflite"
@@ -123,12 +124,13 @@ def default_shape(size: int) -> FaceShape:
 
     The median, made symmetric, over 595 crops of 12k Train/WithoutMask.
     """
-    points = np.float32(_AVERAGE).reshape(-1, 2) / 1000 * size
+    points = np.array(_AVERAGE, np.float32).reshape(-1, 2) / 1000 * size
     return _from_points(points)
 
 
 def _from_points(points: np.ndarray) -> FaceShape:
-    return FaceShape(points[:17], *points[17:20], points[20:24], points[24:26])
+    bridge, tip, base = points[17:20]
+    return FaceShape(points[:17], bridge, tip, base, points[20:24], points[24:26])
 
 
 def shapes_of(paths: Iterable[str | Path], cache: str | Path) -> dict[str, FaceShape]:

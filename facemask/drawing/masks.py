@@ -4,12 +4,14 @@ The mask is fitted to the points of the face, so it turns and tilts with the hea
 worked out in the face's own axes (`shapes.FaceAxes`), its look in `fabrics`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from facemask.drawing.fabrics import KINDS, Fabric, make_fabric, noise
+from facemask.drawing.head import Rng
 from facemask.drawing.props import OCCLUDERS, add_neck, draw_occluder
 from facemask.drawing.shapes import FaceAxes, FaceShape, move_shape
 from facemask.io.files import FacemaskError
@@ -43,7 +45,7 @@ _T = np.linspace(-1, 1, 25)
 _UNIT_COLUMNS = np.linspace(0, 1, 64)
 
 
-def _outline(face: FaceAxes, worn: str, fabric: Fabric, rng: np.random.Generator) -> _Outline:
+def _outline(face: FaceAxes, worn: str, fabric: Fabric, rng: Rng) -> _Outline:
     f, u = face, rng.uniform
     chin_part = f.chin - f.lip_bottom
     inset = fabric.reach * u(0.94, 1.04, 2)  # left and right, share of the half width
@@ -89,7 +91,7 @@ def _outline(face: FaceAxes, worn: str, fabric: Fabric, rng: np.random.Generator
         ends = [_jaw_place(f, corner_bottom, side) for side in (-1, 1)]
         lower = f.jaw_at(np.where(t < 0, -t * ends[0], t * ends[1]))
         middle = np.array([f.centre(f.lip_top), f.lip_top])
-        grow = 1 + slack + (np.where(t < 0, *inset_low) - 1 - slack) * t**4
+        grow = 1 + slack + (np.where(t < 0, inset_low[0], inset_low[1]) - 1 - slack) * t**4
         lower = middle + (lower - middle) * np.stack([grow, 1 + slack * (1 - t**2)], axis=1)
         lower[:, 1] += (bottom - f.chin) * (1 - np.abs(t) ** 3)
     else:
@@ -104,7 +106,7 @@ def _jaw_place(face: FaceAxes, y: float, side: int) -> float:
     return float(places[np.argmin(np.abs(face.jaw_at(places)[:, 1] - y))])
 
 
-def _hanging(face: FaceAxes, fabric: Fabric, rng, slack: float, tilt: float) -> _Outline:
+def _hanging(face: FaceAxes, fabric: Fabric, rng: Rng, slack: float, tilt: float) -> _Outline:
     """The outline of a mask pulled under the mouth or down to the neck."""
     f, u, t = face, rng.uniform, _T
     chin_part = f.chin - f.lip_bottom
@@ -134,7 +136,7 @@ def _hanging(face: FaceAxes, fabric: Fabric, rng, slack: float, tilt: float) -> 
     return _Outline(upper, lower, u(0.4, 1))
 
 
-def _straps(face: FaceAxes, outline: _Outline, fabric: Fabric, rng) -> list[np.ndarray]:
+def _straps(face: FaceAxes, outline: _Outline, fabric: Fabric, rng: Rng) -> list[np.ndarray]:
     """Ear loops or head bands as polylines in the face's axes; none where hair would hide them."""
     lines = []
     u = rng.uniform
@@ -180,7 +182,9 @@ def _box(points: np.ndarray, image: np.ndarray, margin: float, scale: int) -> _B
     return _Box(x0, y0, x1 - x0, y1 - y0, scale) if x1 - x0 > 2 and y1 - y0 > 2 else None
 
 
-def _surface(face: FaceAxes, outline: _Outline, box: _Box):
+def _surface(
+    face: FaceAxes, outline: _Outline, box: _Box
+) -> tuple[np.ndarray, np.ndarray]:
     """Fabric coordinates of every pixel of the box.
 
     Returns:
@@ -195,7 +199,9 @@ def _surface(face: FaceAxes, outline: _Outline, box: _Box):
     x = rx * xs + ry * ys
     y = dx * xs + dy * ys
 
-    def look_up(where, start, stop, *columns):
+    def look_up(
+        where: np.ndarray, start: float, stop: float, *columns: np.ndarray
+    ) -> Sequence[np.ndarray]:
         # Linear interpolation in an evenly spaced table: a fraction of the cost of np.interp.
         place = (where - float(start)) * float((len(columns[0]) - 1) / (stop - start))
         table = np.stack([*columns], axis=1).astype(np.float32)[None]
@@ -220,7 +226,9 @@ def _surface(face: FaceAxes, outline: _Outline, box: _Box):
     return u, (y - upper) / (lower - upper)
 
 
-def _shading(u, v, fabric: Fabric, crush: float, size: float, rng) -> np.ndarray:
+def _shading(
+    u: np.ndarray, v: np.ndarray, fabric: Fabric, crush: float, size: float, rng: Rng
+) -> np.ndarray:
     """Brightness of the mask's relief under a light from above, around 1; float32 (h, w)."""
     h, w = u.shape
     side = np.minimum(np.abs(u), 1.0)
@@ -238,7 +246,9 @@ def _shading(u, v, fabric: Fabric, crush: float, size: float, rng) -> np.ndarray
     return np.clip(light, 0.5, 1.3)
 
 
-def _light(image: np.ndarray, face: FaceAxes, box: _Box, rng):
+def _light(
+    image: np.ndarray, face: FaceAxes, box: _Box, rng: Rng
+) -> tuple[np.ndarray, np.ndarray, float]:
     """How the face is lit: a smooth field (h, w) about 1, the light's colour, and how colourful."""
     corners = face.out(
         np.concatenate([face.jaw[[2, 4, 8, 12, 14]], face.at([-0.7, 0.7], face.bridge)])
@@ -249,15 +259,16 @@ def _light(image: np.ndarray, face: FaceAxes, box: _Box, rng):
     ).astype(int)
     small = cv2.resize(image[y0:y1, x0:x1], (8, 8), interpolation=cv2.INTER_AREA).astype(np.float32)
     colour = np.sort(small.reshape(64, 3), axis=0)[32] + 1
-    grey = cv2.GaussianBlur(small @ np.float32([0.3, 0.59, 0.11]) + 4, (5, 5), 1.2)
+    grey = cv2.GaussianBlur(small @ np.array([0.3, 0.59, 0.11], np.float32) + 4, (5, 5), 1.2)
     middle = float(np.sort(grey, axis=None)[32])
     level = middle / 255
     field = np.clip(grey / middle, 0.55, 1.5) ** np.float32(rng.uniform(0.4, 0.8))
     # Sample the 8 x 8 field, which spans the face, over the box.
     k = box.scale
     across, down = 8 / (x1 - x0) / k, 8 / (y1 - y0) / k
-    matrix = np.float32(
-        [[across, 0, (box.x - x0) * k * across - 0.5], [0, down, (box.y - y0) * k * down - 0.5]]
+    matrix = np.array(
+        [[across, 0, (box.x - x0) * k * across - 0.5], [0, down, (box.y - y0) * k * down - 0.5]],
+        np.float32,
     )
     field = cv2.warpAffine(
         field,
@@ -289,7 +300,7 @@ def draw_mask(
     image: np.ndarray,
     shape: FaceShape,
     worn: str,
-    rng: np.random.Generator,
+    rng: Rng,
     kind: str | None = None,
 ) -> np.ndarray:
     """Draw a face mask onto a face; kind, colour, fit and light are drawn from `rng`.

@@ -4,8 +4,12 @@ Features are polygons on the head's surface (`head.Head`), so pose, shading and 
 masks hang on agree.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from facemask.drawing.brushes import (
     any_colour,
@@ -24,12 +28,13 @@ from facemask.drawing.brushes import (
 from facemask.drawing.hair import draw_hair, draw_hair_behind, draw_headwear
 from facemask.drawing.head import Head, Rng, make_head
 
-SKIN = np.float32([(255, 226, 202), (243, 200, 168), (228, 176, 138), (200, 140, 102),
-                   (164, 106, 74), (124, 78, 54), (88, 56, 42)])
-HAIR = np.float32([(22, 18, 18), (38, 26, 20), (70, 44, 28), (112, 72, 40), (176, 132, 78),
-                   (222, 190, 132), (134, 58, 28)])
-DYED = np.float32([(40, 70, 140), (170, 60, 110), (60, 120, 90), (120, 60, 150)])
-GREY = np.float32((196, 194, 192))
+SKIN = np.array([(255, 226, 202), (243, 200, 168), (228, 176, 138), (200, 140, 102),
+                 (164, 106, 74), (124, 78, 54), (88, 56, 42)], np.float32)
+HAIR = np.array([(22, 18, 18), (38, 26, 20), (70, 44, 28), (112, 72, 40), (176, 132, 78),
+                 (222, 190, 132), (134, 58, 28)], np.float32)
+DYED = np.array([(40, 70, 140), (170, 60, 110), (60, 120, 90), (120, 60, 150)], np.float32)
+IRIS = np.array([(48, 30, 18), (92, 58, 30), (98, 112, 70), (96, 134, 170)], np.float32)
+GREY = np.array((196, 194, 192), np.float32)
 
 
 # --- Skin, eyes, nose, mouth ----------------------------------------------------------------
@@ -47,14 +52,17 @@ def _shade_face(image: np.ndarray, head: Head, area: np.ndarray, gloss: float) -
     half = head.light + (0, 0, 1)
     shine = np.maximum(normal @ (half / np.linalg.norm(half)), 0) ** 18
 
-    x0, y0, x1, y1 = bounds(area, 2, image.shape)
+    box = bounds(area, 2, image.shape)
+    if box is None:
+        return
+    x0, y0, x1, y1 = box
     step = max(head.unit / 26, 1.0)
     h, w = int((y1 - y0) / step) + 2, int((x1 - x0) / step) + 2
     cell = ((head.place(points) - (x0, y0)) / step).astype(int)
     seen = (normal[..., 2] > 0) & (cell >= 0).all(-1) & (cell < (w, h)).all(-1)
     index = (cell[..., 1] * w + cell[..., 0])[seen]
 
-    def field(weights=None) -> np.ndarray:
+    def field(weights: np.ndarray | None = None) -> np.ndarray:
         grid = np.bincount(index, weights, minlength=h * w).reshape(h, w).astype(np.float32)
         return cv2.GaussianBlur(grid, (0, 0), 1.1) + 0.02 * cv2.GaussianBlur(grid, (0, 0), 5) + 1e-7
 
@@ -65,12 +73,14 @@ def _shade_face(image: np.ndarray, head: Head, area: np.ndarray, gloss: float) -
     part = image[y0:y1, x0:x1]
     # Light that has gone through skin comes out red: shadows on a face are never grey.
     shade = head.ambient + diffuse * head.key
-    shade = shade ** np.float32([0.85, 1.05, 1.1])
+    shade = shade ** np.array([0.85, 1.05, 1.1], np.float32)
     bright = part * shade + (gloss * 255) * spot * head.key
-    blend(part, filled(part.shape[:2], [area], (x0, y0)), bright)
+    blend(part, filled((y1 - y0, x1 - x0), [area], (x0, y0)), bright)
 
 
-def _eye(image, head: Head, side: int, skin, rng: Rng, look: dict) -> None:
+def _eye(
+    image: np.ndarray, head: Head, side: int, skin: np.ndarray, rng: Rng, look: Mapping[str, Any]
+) -> None:
     cx, u = 0.45 * side, head.unit
     t = np.linspace(-1, 1, 13)
     x = cx + 0.215 * t
@@ -87,11 +97,12 @@ def _eye(image, head: Head, side: int, skin, rng: Rng, look: dict) -> None:
     fill(image, lids, (232, 228, 224), 0.999)
     middle = head.on([(cx + look["gaze"][0], -0.02 + look["gaze"][1])], 0.07)[0]
     r = 0.102 * u
-    fill(image, ellipse(*middle, r, r).astype(np.float32), look["iris"] * 0.45, inside=lids)
-    fill(image, ellipse(*middle, 0.82 * r, 0.82 * r).astype(np.float32), look["iris"], inside=lids)
-    fill(image, ellipse(*middle, 0.45 * r, 0.45 * r).astype(np.float32), (12, 10, 10), inside=lids)
-    glint = middle + np.float32([head.light[0], head.light[1] - 0.3]) * 0.4 * r
-    fill(image, ellipse(*glint, 0.2 * r, 0.2 * r).astype(np.float32), (250, 250, 250), 0.9)
+    for share, colour in ((1, look["iris"] * 0.45), (0.82, look["iris"]), (0.45, (12, 10, 10))):
+        disc = ellipse(middle[0], middle[1], share * r, share * r).astype(np.float32)
+        fill(image, disc, colour, inside=lids)
+    glint = middle + np.array([head.light[0], head.light[1] - 0.3], np.float32) * 0.4 * r
+    gleam = ellipse(glint[0], glint[1], 0.2 * r, 0.2 * r).astype(np.float32)
+    fill(image, gleam, (250, 250, 250), 0.9)
     # The upper lid shades the ball below it.
     stroke(image, upper + (0, 0.03 * u), (40, 26, 24), 0.06 * u, 0.45, 0.012 * u)
     stroke(image, upper, look["lash"], look["lashes"] * u, 0.95)
@@ -100,7 +111,7 @@ def _eye(image, head: Head, side: int, skin, rng: Rng, look: dict) -> None:
     stroke(image, crease, dark * 0.75, 0.03 * u, 0.55, 0.006 * u)
 
 
-def _brow(image, head: Head, side: int, rng: Rng, look: dict) -> None:
+def _brow(image: np.ndarray, head: Head, side: int, rng: Rng, look: Mapping[str, Any]) -> None:
     t = np.linspace(0, 1, 9)
     x = side * (0.17 + 0.56 * t)
     y = look["brow_y"] - 0.11 * np.sin(np.pi * np.minimum(t * 0.85, 1)) * look["arch"] + 0.05 * t
@@ -116,7 +127,7 @@ def _brow(image, head: Head, side: int, rng: Rng, look: dict) -> None:
                   cv2.LINE_AA, 4)
 
 
-def _nose(image, head: Head, skin) -> None:
+def _nose(image: np.ndarray, head: Head, skin: np.ndarray) -> None:
     u, dark = head.unit, mix(skin * 0.5, (90, 30, 20), 0.25)
     lean = -0.22 * head.light[0]
     cast = [(-0.2, 0.7), (0.2, 0.7), (0.16 + lean, 0.88), (-0.16 + lean, 0.88)]
@@ -131,7 +142,7 @@ def _nose(image, head: Head, skin) -> None:
     fill(image, head.on(ellipse(0, 0.55, 0.06, 0.07)), (255, 250, 240), 0.16, 0.03 * u)
 
 
-def _mouth(image, head: Head, lip, look: dict) -> None:
+def _mouth(image: np.ndarray, head: Head, lip: np.ndarray, look: Mapping[str, Any]) -> None:
     u, smile, gap = head.unit, look["smile"], look["gap"]
     half = 0.34 + 0.06 * smile
     t = np.linspace(-1, 1, 17)
@@ -159,7 +170,7 @@ def _mouth(image, head: Head, lip, look: dict) -> None:
     fill(image, shine, (255, 235, 230), 0.28 * look["gloss"], 0.02 * u)
 
 
-def _age_marks(image, head: Head, skin, age: float, rng: Rng) -> None:
+def _age_marks(image: np.ndarray, head: Head, skin: np.ndarray, age: float, rng: Rng) -> None:
     """Wrinkles by age; freckles and moles for some."""
     u, dark = head.unit, mix(skin * 0.55, (90, 40, 30), 0.3)
     for side in (-1, 1):
@@ -188,12 +199,12 @@ def _age_marks(image, head: Head, skin, age: float, rng: Rng) -> None:
         spots = np.column_stack([rng.normal(0, 0.42, marks), rng.normal(0.35, 0.22, marks)])
         for spot in spots[np.abs(spots[:, 0]) < 0.8]:
             r = rng.uniform(0.008, 0.02) if marks > 1 else 0.03
-            fill(image, head.on(ellipse(*spot, r, r, 8)), dark * 0.9, 0.5, 0.004 * u)
+            fill(image, head.on(ellipse(spot[0], spot[1], r, r, 8)), dark * 0.9, 0.5, 0.004 * u)
 
 
-def _glasses(image, head: Head, rng: Rng) -> None:
+def _glasses(image: np.ndarray, head: Head, rng: Rng) -> None:
     u = head.unit
-    colour = any_colour(rng) * 0.45 if rng.random() < 0.6 else np.float32((24, 22, 22))
+    colour = any_colour(rng) * 0.45 if rng.random() < 0.6 else np.array((24, 22, 22), np.float32)
     rx, ry = rng.uniform(0.27, 0.34), rng.uniform(0.19, 0.28)
     power = rng.choice([2.0, 3.5])  # round, or nearly square
     a = np.linspace(0, 2 * np.pi, 28, endpoint=False)
@@ -203,7 +214,7 @@ def _glasses(image, head: Head, rng: Rng) -> None:
     sun = rng.random() < 0.15
     ink = [float(v) for v in colour]
     # A frame is flat and stands off the face: it hangs in a plane before the eyes.
-    def plane(points, z=1.2):
+    def plane(points: ArrayLike, z: float = 1.2) -> np.ndarray:
         p = np.asarray(points, float)
         return head.place(np.column_stack([p, z - 0.12 * p[:, 0] ** 2]))
 
@@ -222,7 +233,7 @@ def _glasses(image, head: Head, rng: Rng) -> None:
     cv2.polylines(image, [fixed(bridge)], False, ink, width, cv2.LINE_AA, 4)
 
 
-def _beard(image, head: Head, kind: str, hair, rng: Rng) -> None:
+def _beard(image: np.ndarray, head: Head, kind: str, hair: np.ndarray, rng: Rng) -> None:
     """Stubble, moustache, goatee or a full beard: a tinted area and many short hairs."""
     u = head.unit
     full = [(-0.95, 0.2), (-0.86, 0.62), (-0.5, 0.85), (-0.2, 0.86), (0, 0.84), (0.2, 0.86),
@@ -249,7 +260,8 @@ def _beard(image, head: Head, kind: str, hair, rng: Rng) -> None:
     long = 0.02 if kind == "stubble" else rng.uniform(0.07, 0.16)
     tip = root + np.column_stack([root[:, 0] * 0.5 * long + rng.normal(0, 0.02, n),
                                   np.full(n, long)])
-    hairs = fixed(np.stack([head.on(root), head.on(tip, 0.04)], axis=1) - np.float32((x0, y0)))
+    hairs = np.stack([head.on(root), head.on(tip, 0.04)], axis=1)
+    hairs = fixed(hairs - np.array((x0, y0), np.float32))
     layer = part.copy()
     for tone, some in ((0.55, hairs[::2]), (1.25, hairs[1::2])):
         cv2.polylines(layer, list(some), False, [float(v) for v in (hair * tone).clip(0, 255)], 1,
@@ -260,7 +272,7 @@ def _beard(image, head: Head, kind: str, hair, rng: Rng) -> None:
 # --- People and pictures --------------------------------------------------------------------
 
 
-def _body(image, head: Head, skin, rng: Rng, hood: bool) -> None:
+def _body(image: np.ndarray, head: Head, skin: np.ndarray, rng: Rng, hood: bool) -> None:
     """Neck, shoulders and what is worn there; the body faces half as far aside as the head."""
     u = head.unit
     base = head.place(np.array([[0.0, 1.1, -0.45]]))[0]
@@ -309,7 +321,7 @@ def _body(image, head: Head, skin, rng: Rng, hood: bool) -> None:
           (40, 16, 10), 0.42, 0.1 * u, inside=np.concatenate([neck[:2], collar[:1], neck[5:]]))
 
 
-def _ear(image, head: Head, side: int, skin, rng: Rng) -> None:
+def _ear(image: np.ndarray, head: Head, side: int, skin: np.ndarray, rng: Rng) -> None:
     if side * head.rotation[0, 2] > 0.3:  # turned away
         return
     u = head.unit
@@ -325,10 +337,13 @@ def _ear(image, head: Head, side: int, skin, rng: Rng) -> None:
     fill(image, inner.astype(np.float32), tone * (0.6, 0.48, 0.44), 0.7, 0.04 * u)
     if rng.random() < 0.15:
         ring = area[np.argmax(area[:, 1])] + (0, 0.06 * u)
-        fill(image, ellipse(*ring, 0.05 * u, 0.05 * u).astype(np.float32), (236, 214, 150), 0.999)
+        hoop = ellipse(ring[0], ring[1], 0.05 * u, 0.05 * u).astype(np.float32)
+        fill(image, hoop, (236, 214, 150), 0.999)
 
 
-def draw_person(image: np.ndarray, rng: Rng, centre, unit: float, turn: float = 1.0) -> Head:
+def draw_person(
+    image: np.ndarray, rng: Rng, centre: ArrayLike, unit: float, turn: float = 1.0
+) -> Head:
     """Draw one person in place, the face's middle at `centre`, `unit` pixels to half its width."""
     head = make_head(rng, centre, unit, turn)
     age, masculine = rng.beta(1.1, 1.6), rng.random() < 0.5
@@ -353,10 +368,9 @@ def draw_person(image: np.ndarray, rng: Rng, centre, unit: float, turn: float = 
     if wear == "scarf":
         style = "bald"
     look = {
-        "iris": from_scale(np.float32([(48, 30, 18), (92, 58, 30), (98, 112, 70), (96, 134, 170)]),
-                            natural if rng.random() < 0.5 else 0.1 * rng.random()),
+        "iris": from_scale(IRIS, natural if rng.random() < 0.5 else 0.1 * rng.random()),
         "open": rng.uniform(0.06, 0.125), "slant": rng.normal(0.015, 0.015),
-        "gaze": rng.normal(0, (0.035, 0.012)), "lash": np.float32((22, 14, 12)),
+        "gaze": rng.normal(0, (0.035, 0.012)), "lash": np.array((22, 14, 12), np.float32),
         "lashes": rng.uniform(0.03, 0.05) if masculine else rng.uniform(0.045, 0.075),
         "shadow": any_colour(rng) if not masculine and rng.random() < 0.2 else None,
         "brow": rng.uniform(0.08, 0.13) if masculine else rng.uniform(0.05, 0.085),
@@ -396,10 +410,10 @@ def draw_person(image: np.ndarray, rng: Rng, centre, unit: float, turn: float = 
         _brow(image, head, side, rng, look)
     if masculine and rng.random() < 0.55:
         kind = rng.choice(["stubble", "beard", "goatee", "moustache"], p=[0.35, 0.35, 0.15, 0.15])
-        _beard(image, head, kind, brow_hair * 0.9, rng)
+        _beard(image, head, str(kind), brow_hair * 0.9, rng)
     draw_hair(image, head, style, hair, rng)
     if wear:
-        draw_headwear(image, head, wear, rng)
+        draw_headwear(image, head, str(wear), rng)
     if rng.random() < 0.26:
         _glasses(image, head, rng)
     return head

@@ -2,15 +2,17 @@
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from facemask.drawing.fabrics import any_colour, noise
+from facemask.drawing.head import Rng
 from facemask.drawing.shapes import FaceAxes, FaceShape
 from facemask.io.files import FacemaskError
 
 OCCLUDERS = ("hand", "scarf_neck", "microphone", "cup", "beard", "sunglasses", "phone")
 
 
-def _skin(image: np.ndarray, face: FaceAxes, rng) -> np.ndarray:
+def _skin(image: np.ndarray, face: FaceAxes, rng: Rng) -> np.ndarray:
     """The skin's colour on the cheeks, float32 RGB 0..255."""
     points = face.out(face.at([-0.5, -0.35, 0.35, 0.5], [face.tip] * 4))
     size = np.array(image.shape[1::-1]) - 1
@@ -27,13 +29,16 @@ class _Sheet:
         self.scale = 2 if face.width < 64 else 1
         size = (image.shape[0] * self.scale, image.shape[1] * self.scale)
         self.colour = np.zeros((*size, 3), np.float32)
-        self.cover = np.zeros(size, np.float32)
+        self.cover: np.ndarray = np.zeros(size, np.float32)
 
-    def pixels(self, points: np.ndarray) -> np.ndarray:
+    def pixels(self, points: ArrayLike) -> np.ndarray:
         points = (self.face.out(np.asarray(points, float)) + 0.5) * self.scale - 0.5
         return np.round(np.clip(points, -4e3, 4e3) * 16).astype(np.int32)
 
-    def part(self, points, colour, round_by: float = 0.0, light=(0.0, -1.0), depth=0.35) -> None:
+    def part(
+        self, points: ArrayLike, colour: ArrayLike, round_by: float = 0.0,
+        light: tuple[float, float] = (0.0, -1.0), depth: float = 0.35,
+    ) -> None:  # fmt: skip
         """Fill a polygon (face axes), or a thick line if `round_by` (pixels) is its radius.
 
         Its rim is darkened away from the light so that it looks solid.
@@ -57,7 +62,7 @@ class _Sheet:
         self.colour += (paint - self.colour) * alpha[..., None]
         self.cover = np.maximum(self.cover, alpha)
 
-    def lay(self, rng, grain: float = 2.0) -> np.ndarray:
+    def lay(self, rng: Rng, grain: float = 2.0) -> np.ndarray:
         """The picture with the layer on it."""
         blur = rng.uniform(0.5, 1.1) * self.scale
         layer = cv2.merge([*cv2.split(self.colour * self.cover[..., None]), self.cover])
@@ -72,7 +77,7 @@ class _Sheet:
 
 
 def draw_occluder(
-    image: np.ndarray, shape: FaceShape, kind: str, rng: np.random.Generator
+    image: np.ndarray, shape: FaceShape, kind: str, rng: Rng
 ) -> np.ndarray:
     """Draw onto a bare face something that is not a mask.
 
@@ -104,7 +109,9 @@ def _exposure(image: np.ndarray) -> float:
     return float(np.clip((image.mean() / 130) ** 0.6, 0.25, 1.2))
 
 
-def _palm(sheet: _Sheet, face: FaceAxes, centre, reach: float, angle: float, rng) -> None:
+def _palm(
+    sheet: _Sheet, face: FaceAxes, centre: np.ndarray, reach: float, angle: float, rng: Rng
+) -> None:
     """A hand whose fingers point along `angle` (radians, 0 is the picture's right)."""
     skin = _skin(sheet.image, face, rng) * rng.uniform(0.85, 1.1)
     along = np.array([np.cos(angle), np.sin(angle)])
@@ -151,7 +158,7 @@ def _palm(sheet: _Sheet, face: FaceAxes, centre, reach: float, angle: float, rng
     )
 
 
-def _hand(sheet: _Sheet, face: FaceAxes, rng) -> None:
+def _hand(sheet: _Sheet, face: FaceAxes, rng: Rng) -> None:
     sign = rng.choice([-1, 1])
     target = face.at(rng.uniform(-0.25, 0.25), rng.uniform(face.base, face.lip_bottom))
     # From the side with the fingers across the mouth, or from below with the fingers up.
@@ -169,7 +176,7 @@ def _hand(sheet: _Sheet, face: FaceAxes, rng) -> None:
     )
 
 
-def _scarf_neck(sheet: _Sheet, face: FaceAxes, rng) -> None:
+def _scarf_neck(sheet: _Sheet, face: FaceAxes, rng: Rng) -> None:
     colour = any_colour(rng) * 235 * _exposure(sheet.image)
     other = any_colour(rng) * 235 * _exposure(sheet.image)
     top = face.chin + rng.uniform(-0.08, 0.12) * face.height
@@ -191,14 +198,14 @@ def _scarf_neck(sheet: _Sheet, face: FaceAxes, rng) -> None:
             sheet.part(stripe, other, 0.015 * face.height, depth=0.2)
 
 
-def _microphone(sheet: _Sheet, face: FaceAxes, rng) -> None:
+def _microphone(sheet: _Sheet, face: FaceAxes, rng: Rng) -> None:
     head = face.at(rng.uniform(-0.4, 0.4), rng.uniform(face.lip_top, face.chin))
     size = face.height * rng.uniform(0.13, 0.24)
     down = np.array([rng.uniform(-0.5, 0.5), 1.0])
     shine = _exposure(sheet.image)
     sheet.part(
         np.stack([head, head + down * 1.5 * face.height]),
-        np.float32([30, 30, 34]) * shine,
+        np.array([30, 30, 34], np.float32) * shine,
         0.6 * size,
     )
     colour = any_colour(rng) * 230 if rng.random() < 0.3 else np.full(3, rng.uniform(25, 170))
@@ -209,12 +216,13 @@ def _microphone(sheet: _Sheet, face: FaceAxes, rng) -> None:
     sheet.colour *= np.clip(grain, 0.5, 1.5)
 
 
-def _cup(sheet: _Sheet, face: FaceAxes, rng) -> None:
+def _cup(sheet: _Sheet, face: FaceAxes, rng: Rng) -> None:
     wide, tall = face.width * rng.uniform(0.2, 0.36), face.height * rng.uniform(0.45, 0.8)
     top = face.at(rng.uniform(-0.2, 0.2), rng.uniform(face.base, face.lip_bottom))
     low = top + [rng.uniform(-0.1, 0.1) * face.width, tall]
     narrow = wide * rng.uniform(0.65, 1.0)
-    colour = (any_colour(rng, 0.2) if rng.random() < 0.6 else np.float32([0.93, 0.92, 0.9])) * 245
+    white = np.array([0.93, 0.92, 0.9], np.float32)
+    colour = (any_colour(rng, 0.2) if rng.random() < 0.6 else white) * 245
     colour = colour * _exposure(sheet.image)
     across = np.array([1.0, 0.0])
     body = np.stack(
@@ -234,7 +242,7 @@ def _cup(sheet: _Sheet, face: FaceAxes, rng) -> None:
               np.pi if side > 0 else 0.0, rng)  # fmt: skip
 
 
-def _phone(sheet: _Sheet, face: FaceAxes, rng) -> None:
+def _phone(sheet: _Sheet, face: FaceAxes, rng: Rng) -> None:
     wide, tall = face.width * rng.uniform(0.2, 0.3), face.height * rng.uniform(0.55, 0.8)
     centre = face.at(rng.uniform(-0.9, 0.9), rng.uniform(face.lip_top, face.chin))
     turn = rng.uniform(-0.6, 0.6)
@@ -242,13 +250,13 @@ def _phone(sheet: _Sheet, face: FaceAxes, rng) -> None:
     y = np.array([-x[1], x[0]])
     colour = (any_colour(rng) if rng.random() < 0.4 else np.full(3, rng.uniform(0.03, 0.2))) * 230
 
-    def box(at, half_x, half_y):
+    def box(at: np.ndarray, half_x: float, half_y: float) -> np.ndarray:
         return np.stack([at + a * x * half_x + b * y * half_y
                          for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))])  # fmt: skip
 
     sheet.part(box(centre, wide, tall), colour, depth=0.2)
     camera = centre - 0.6 * wide * x - 0.75 * tall * y
-    sheet.part(box(camera, 0.25 * wide, 0.15 * tall), np.float32([20, 20, 25]), depth=0.2)
+    sheet.part(box(camera, 0.25 * wide, 0.15 * tall), (20, 20, 25), depth=0.2)
     side = rng.choice([-1, 1])
     angle = (np.pi if side > 0 else 0.0) + turn
     _palm(
@@ -256,7 +264,7 @@ def _phone(sheet: _Sheet, face: FaceAxes, rng) -> None:
     )
 
 
-def _sunglasses(sheet: _Sheet, face: FaceAxes, rng) -> None:
+def _sunglasses(sheet: _Sheet, face: FaceAxes, rng: Rng) -> None:
     dark = (any_colour(rng, 0.02, 0.3) if rng.random() < 0.5 else np.full(3, 0.06)) * 230
     y = _between_eyes(face)
     tall = face.height * rng.uniform(0.14, 0.22)
@@ -282,7 +290,7 @@ def _between_eyes(face: FaceAxes) -> float:
     return face.bridge + 0.04 * face.height
 
 
-def _beard(image: np.ndarray, face: FaceAxes, rng) -> np.ndarray:
+def _beard(image: np.ndarray, face: FaceAxes, rng: Rng) -> np.ndarray:
     """Hair along jaw, lip and chin: grey, black, or as dark as the picture's darkest tenth."""
     scale = 2 if face.width < 64 else 1
     height, width = image.shape[0] * scale, image.shape[1] * scale
@@ -321,11 +329,11 @@ def _beard(image: np.ndarray, face: FaceAxes, rng) -> np.ndarray:
     strands = noise(rng, (height, width), max(4, height // 5), max(8, width // 2))
     full = rng.uniform(0.45, 1.15)
     alpha = np.clip(soft * (full + 0.14 * strands), 0, 0.97)
-    kind = rng.choice(["grey", "black", "dark"], p=[0.2, 0.3, 0.5])
+    kind = str(rng.choice(["grey", "black", "dark"], p=[0.2, 0.3, 0.5]))
     dark = np.percentile(image[::4, ::4].reshape(-1, 3), 8, axis=0).astype(np.float32)
     tones = {"grey": rng.uniform(90, 200), "black": rng.uniform(12, 40),
              "dark": dark + rng.uniform(5, 30)}
-    colour = np.float32([1, 1, 1]) * tones[kind] * _exposure(image)
+    colour = np.array([1, 1, 1], np.float32) * tones[kind] * _exposure(image)
     shade = 1 + 0.2 * noise(rng, (height, width), max(4, height // 4), max(8, width // 2))
     layer = cv2.merge([*(np.clip(shade, 0.4, 1.8) * float(c) * alpha for c in colour), alpha])
     layer = cv2.GaussianBlur(layer, (0, 0), 0.5 * scale)
@@ -336,7 +344,7 @@ def _beard(image: np.ndarray, face: FaceAxes, rng) -> np.ndarray:
 
 
 def add_neck(
-    image: np.ndarray, shape: FaceShape, rng: np.random.Generator
+    image: np.ndarray, shape: FaceShape, rng: Rng
 ) -> tuple[np.ndarray, FaceShape]:
     """Give a tight crop room below the chin: the rest of the chin, a neck, shoulders or clothes.
 

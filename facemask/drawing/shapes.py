@@ -1,8 +1,9 @@
 """The shape of a face in a picture, and the face's own axes to draw in."""
 
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 class FaceShape(NamedTuple):
@@ -19,9 +20,12 @@ class FaceShape(NamedTuple):
     eyes: np.ndarray  # (2, 2) left, right
 
 
-def move_shape(shape: FaceShape, scale: float = 1.0, shift: tuple[float, float] = (0, 0)):
+def move_shape(
+    shape: FaceShape, scale: float = 1.0, shift: tuple[float, float] = (0, 0)
+) -> FaceShape:
     """The same shape after `point * scale + shift` (pixels), as for a resized or padded crop."""
-    return FaceShape(*((np.asarray(p, np.float32) * scale + np.float32(shift)) for p in shape))
+    by = np.array(shift, np.float32)
+    return FaceShape(*((np.asarray(p, np.float32) * scale + by) for p in shape))
 
 
 def _cut_corners(line: np.ndarray) -> np.ndarray:
@@ -81,16 +85,20 @@ class FaceAxes:
     def out(self, points: np.ndarray) -> np.ndarray:
         return points @ np.stack([self.right, self.down]) + self.origin
 
-    def centre(self, y):
+    @overload
+    def centre(self, y: float) -> float: ...
+    @overload
+    def centre(self, y: np.ndarray) -> np.ndarray: ...
+    def centre(self, y: float | np.ndarray) -> float | np.ndarray:
         return np.interp(y, self.rows, self.middle)
 
-    def at(self, t, y):
+    def at(self, t: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Point at `t` in -1..1 from side to side and height `y`, float (N, 2)."""
         t, y = np.broadcast_arrays(np.asarray(t, float), np.asarray(y, float))
         left, right = (np.interp(y, self.rows, side) for side in self.sides)
         return np.stack([self.centre(y) + t * np.where(t < 0, left, right), y], axis=-1)
 
-    def jaw_at(self, t) -> np.ndarray:
+    def jaw_at(self, t: ArrayLike) -> np.ndarray:
         """Point of the jaw line at `t`: -1 left ear, 0 chin, 1 right ear; float (N, 2)."""
         place = np.asarray(t, float) * 8 + 8
         return np.stack(

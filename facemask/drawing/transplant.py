@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from facemask.drawing import masks
 from facemask.drawing.fabrics import make_fabric, noise
+from facemask.drawing.head import Rng
 from facemask.drawing.landmarks import default_shape, face_shape
 from facemask.drawing.shapes import FaceAxes, FaceShape, move_shape
 from facemask.images.reading import read_image
@@ -172,7 +173,8 @@ def cut_mask(image: np.ndarray, shape: FaceShape | None = None) -> Cut | None:
         return None
     if shape is None:
         shape = default_shape(100)
-        shape = FaceShape(*(p * np.float32([image.shape[1], image.shape[0]]) / 100 for p in shape))
+        wide_tall = np.array([image.shape[1], image.shape[0]], np.float32)
+        shape = FaceShape(*(p * wide_tall / 100 for p in shape))
     scale = WORK_SIDE / max(image.shape[:2])
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     face = FaceAxes(move_shape(shape, scale, (0.5 * scale - 0.5,) * 2), small.shape[:2])
@@ -216,7 +218,8 @@ def cut_mask(image: np.ndarray, shape: FaceShape | None = None) -> Cut | None:
                       borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
     if _shows_skin(sheet, skin):
         return None
-    return Cut(sheet, *(e.astype(np.float32) for e in edges), reach.astype(np.float32), skin)
+    upper, lower = (e.astype(np.float32) for e in edges)
+    return Cut(sheet, upper, lower, reach.astype(np.float32), skin)
 
 
 def _shows_skin(sheet: np.ndarray, skin: np.ndarray) -> bool:
@@ -224,7 +227,7 @@ def _shows_skin(sheet: np.ndarray, skin: np.ndarray) -> bool:
     lab = cv2.cvtColor(sheet, cv2.COLOR_RGB2LAB).astype(np.float32).reshape(-1, 3)
     bare = cv2.cvtColor(skin.round().astype(np.uint8)[None, None], cv2.COLOR_RGB2LAB)[0, 0]
     # Colour counts more than brightness: the nose and the cheeks are lit differently.
-    weight = np.float32([0.4, 1, 1])
+    weight = np.array([0.4, 1, 1], np.float32)
     to_skin = np.linalg.norm((lab - bare) * weight, axis=1)
     to_mask = np.linalg.norm((lab - np.median(lab, axis=0)) * weight, axis=1)
     # The skin's colour is taken where glasses or hair may lie, so any skin's counts as well: the
@@ -235,7 +238,10 @@ def _shows_skin(sheet: np.ndarray, skin: np.ndarray) -> bool:
     return bool(bare.mean() > 0.04)
 
 
-def _worn_right(face, top_level, bottom_level, top, bottom, reach) -> bool:
+def _worn_right(
+    face: FaceAxes, top_level: np.ndarray, bottom_level: np.ndarray,
+    top: np.ndarray, bottom: np.ndarray, reach: np.ndarray,
+) -> bool:  # fmt: skip
     middle = COLUMNS // 2
     if not 0.05 < top_level[middle] < 0.95 or not 1.72 < bottom_level[middle] < 2.32:
         return False
@@ -256,7 +262,7 @@ def _check(image: np.ndarray) -> None:
         raise FacemaskError("a mask needs a uint8 RGB picture (H, W, 3); convert it first")
 
 
-def _outline(cut: Cut, face: FaceAxes, worn: str, rng) -> tuple[np.ndarray, np.ndarray]:
+def _outline(cut: Cut, face: FaceAxes, worn: str, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
     """Upper and lower edge, (N, 2) each in the face's axes, of the cut worn that way."""
     f, u = face, rng.uniform
     m = COLUMNS // 2
@@ -291,7 +297,7 @@ def _outline(cut: Cut, face: FaceAxes, worn: str, rng) -> tuple[np.ndarray, np.n
 
 
 def lay_mask(
-    cut: Cut, image: np.ndarray, shape: FaceShape, worn: str, rng: np.random.Generator
+    cut: Cut, image: np.ndarray, shape: FaceShape, worn: str, rng: Rng
 ) -> np.ndarray:
     """Lay a cut mask on a bare face; fit, light and folds are drawn from `rng`.
 
@@ -354,7 +360,7 @@ def lay_mask(
     cover = cover.astype(np.float32) * np.float32(1 / 255)
     bands = bands.astype(np.float32) * np.float32(1 / 255) * (1 - cover)
     loop = np.percentile(cut.sheet.reshape(-1, 3), 75, axis=0) if rng.random() < 0.5 else [215] * 3
-    loop = np.float32(loop) * _relight(cut.skin, image, face, rng)
+    loop = np.array(loop, np.float32) * _relight(cut.skin, image, face, rng)
     layer = cv2.merge([*cv2.split(colour * cover[..., None] + bands[..., None] * loop * 0.95),
                        cover + bands])  # fmt: skip
     blur, grain = masks._blur_of(image, box)
@@ -374,7 +380,9 @@ def lay_mask(
     return out
 
 
-def _places(face: FaceAxes, top: np.ndarray, bottom: np.ndarray, box):
+def _places(
+    face: FaceAxes, top: np.ndarray, bottom: np.ndarray, box: masks._Box
+) -> tuple[np.ndarray, np.ndarray]:
     """For every pixel of the box its place on the mask: -1..1 across, 0..1 down; float32."""
     k = box.scale
     xs = ((np.arange(box.width * k, dtype=np.float32) + 0.5) / k - 0.5 + box.x)[None]
@@ -394,7 +402,7 @@ def _places(face: FaceAxes, top: np.ndarray, bottom: np.ndarray, box):
     return u, (y - upper) / (lower - upper)
 
 
-def _relight(skin: np.ndarray, image: np.ndarray, face: FaceAxes, rng) -> np.ndarray:
+def _relight(skin: np.ndarray, image: np.ndarray, face: FaceAxes, rng: Rng) -> np.ndarray:
     """Factor (3,) from the light of the mask's picture to this one's, judged by the two skins."""
     points = face.out(face.at([-0.5, -0.35, 0.35, 0.5], [0.5 * (face.bridge + face.tip)] * 4))
     x, y = np.clip(points.round(), 0, np.array(image.shape[1::-1]) - 1).astype(int).T
@@ -430,14 +438,14 @@ def make_cuts(paths: Iterable[str | Path], cache: str | Path) -> dict[str, Cut]:
         known[name] = None if shape is None else cut_mask(image, shape)
     if missing:
         good = [name for name, cut in known.items() if cut is not None]
-        fields = {
+        fields: dict[str, Any] = {
             field: np.array([getattr(known[name], field) for name in good]) for field in Cut._fields
         }
         refused = [name for name, cut in known.items() if cut is None]
         with write_whole(cache) as partial:
             np.savez(partial, good=np.array(good, "U40"), refused=np.array(refused, "U40"),
                      **fields)  # fmt: skip
-    return {path: known[name] for path, name in names.items() if known[name] is not None}
+    return {path: cut for path, name in names.items() if (cut := known[name]) is not None}
 
 
 def _load(cache: str | Path) -> dict[str, Cut | None]:

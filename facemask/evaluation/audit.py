@@ -7,10 +7,12 @@ Nothing is ever deleted: a picture that should not count is named in an exclusio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -87,7 +89,7 @@ def sharpness(image: np.ndarray) -> float:
 
 def shortcuts(
     source: str | Path,
-    groups: Sequence[int] | None = None,
+    groups: Sequence[int] | np.ndarray | None = None,
     seed: int = 0,
     progress: bool = True,
     split_folder: str | Path | None = None,
@@ -134,7 +136,7 @@ def shortcuts(
     families = {**FAMILIES, "all": names}
     dealt = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     folds = list(dealt.split(table, label, group))
-    result = {
+    result: dict[str, Any] = {
         "images": len(label),
         "unreadable": len(paths) - len(label),
         "labels": labels,
@@ -278,7 +280,7 @@ def levelled(
     }
 
 
-def _uint8(images) -> np.ndarray:
+def _uint8(images: ArrayLike) -> np.ndarray:
     return np.asarray(images).astype(np.uint8)
 
 
@@ -286,7 +288,7 @@ def label_errors(
     model: str | Path,
     split_folder: str | Path,
     splits: Sequence[str] = ("train", "validation"),
-    groups: Sequence[int] | None = None,
+    groups: Sequence[int] | np.ndarray | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> list[dict]:

@@ -54,8 +54,8 @@ def pool(split_folder: str | Path) -> tuple[list[str], np.ndarray]:
 
 def group_kfold(
     split_folder: str | Path, run: str | Path, model_name: str,
-    group_ids: Sequence[int] | None = None, folds: int = FOLDS, steps: int | None = None,
-    batch_size: int = 32, seed: int = 0, progress: bool = True,
+    group_ids: Sequence[int] | np.ndarray | None = None, folds: int = FOLDS,
+    steps: int | None = None, batch_size: int = 32, seed: int = 0, progress: bool = True,
 ) -> dict:
     """Train once per fold, for a short time, with copies never on both sides.
 
@@ -103,7 +103,7 @@ def _kfold(short: "_Short", progress: bool) -> dict:
 
 def learning_curve_by_size(
     split_folder: str | Path, run: str | Path, model_name: str,
-    group_ids: Sequence[int] | None = None, shares: Sequence[float] = SHARES,
+    group_ids: Sequence[int] | np.ndarray | None = None, shares: Sequence[float] = SHARES,
     folds: int = FOLDS, steps: int | None = None, batch_size: int = 32, seed: int = 0,
     progress: bool = True,
 ) -> list[dict]:
@@ -131,8 +131,8 @@ def _curve(short: "_Short", shares: Sequence[float], progress: bool) -> list[dic
 
 
 def folds_and_curve(
-    split_folder: str | Path, run: str | Path, model_name: str, group_ids: Sequence[int],
-    progress: bool = True,
+    split_folder: str | Path, run: str | Path, model_name: str,
+    group_ids: Sequence[int] | np.ndarray, progress: bool = True,
 ) -> tuple[dict, list[dict]]:
     """`group_kfold` and `learning_curve_by_size` as suit the number of pictures.
 
@@ -148,7 +148,8 @@ class _Short:
 
     def __init__(
         self, split_folder: str | Path, run: str | Path, model_name: str,
-        group_ids: Sequence[int] | None, folds: int, steps: int | None, batch_size: int, seed: int,
+        group_ids: Sequence[int] | np.ndarray | None, folds: int, steps: int | None,
+        batch_size: int, seed: int,
     ):
         if model_name not in MODELS:
             raise FacemaskError(f"unknown model {model_name!r}; choose from {', '.join(MODELS)}")
@@ -239,7 +240,7 @@ class _Short:
     def _stream(self, chosen: np.ndarray, shuffled: bool = False) -> tf.data.Dataset:
         size = (self.size, self.size)
 
-        def read(path: tf.Tensor, number: tf.Tensor):
+        def read(path: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             image = tf.io.decode_png(tf.io.read_file(path), channels=3)
             return tf.image.resize(tf.ensure_shape(image, (None, None, 3)), size, "area"), number
 

@@ -1,6 +1,6 @@
 """Copies within and across the splits of a split folder: looked for once, then remembered."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,8 @@ def split_copies(split_folder: str | Path, run: str | Path, progress: bool = Tru
 
     Returns:
         images; shared: for "split/class" and "split/class" how many pictures of the first have a
-        copy in the second (`duplicates.shared`); of_training: for test and validation and each class
-        the number of images and of those with a copy in train, by `KINDS`: "same" is the same
+        copy in the second (`duplicates.shared`); of_training: for test and validation and each
+        class the number of images and of those with a copy in train, by `KINDS`: "same" is the same
         picture, perhaps re-encoded, resized, re-lit or mirrored; "near" may be cropped, turned or
         shifted by a little as well; "all" are all that share a group with a training picture;
         closest: for each picture of test and validation that has one, [its closest copy in train,
@@ -32,7 +32,9 @@ def split_copies(split_folder: str | Path, run: str | Path, progress: bool = Tru
     """
     split_folder = Path(split_folder)
     settings = read_json(split_folder / "prepare.json")["settings"]
-    made_from = {"data": settings, "copy": duplicates.COPY, "same": duplicates.SAME, "near": duplicates.NEAR}
+    made_from = {
+        "data": settings, "copy": duplicates.COPY, "same": duplicates.SAME, "near": duplicates.NEAR,
+    }  # fmt: skip
     return remember(
         Path(run) / "copies.json", made_from, lambda: _find(split_folder, progress)
     )
@@ -100,7 +102,7 @@ def copied(found: dict, files: Sequence[str], kind: str = "all") -> np.ndarray:
     return np.array([f in marked for f in files], bool)
 
 
-def group_ids(found: dict, files: Sequence[str]) -> np.ndarray:
+def group_ids(found: dict, files: Iterable[str]) -> np.ndarray:
     """The number of the group of copies of each of N files: int (N,)."""
     number = {f: n for n, group in enumerate(found["groups"]) for f in group}
     alone = len(found["groups"])

@@ -105,7 +105,7 @@ def describe(tflite: bytes, labels: list[str]) -> bytes:
 class _Builder(flatbuffers.Builder):
     """Keeps weights at addresses that are multiples of 16, as the format asks."""
 
-    def StartVector(self, elemSize, numElems, alignment):  # noqa: N802, N803
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:  # noqa: N802, N803
         return super().StartVector(elemSize, numElems, 16 if elemSize == 1 else alignment)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pi_heif
@@ -15,7 +16,7 @@ IMAGE_SUFFIXES = {
 pi_heif.register_heif_opener()  # HEIC, the format of iPhones, which Pillow alone cannot read
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path | BinaryIO) -> np.ndarray:
     """Read any picture Pillow knows as the eye sees it.
 
     EXIF rotation is applied; grey, palette, CMYK and 16-bit pictures become 8-bit RGB;

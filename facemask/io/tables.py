@@ -15,7 +15,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f}%"
 
 
-def between(share: float, low: float, high: float, strong: bool = False) -> str:
+def between(share: float, low: float, high: float, *, strong: bool = False) -> str:
     """A share with its interval."""
     mark = "**" if strong else ""
     return f"{mark}{percent(share)}{mark} ({percent(low)} to {percent(high)})"

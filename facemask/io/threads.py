@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ def ahead(
         items: taken one by one, by the thread that asks for the results.
         workers: threads; at most twice as many items are under way or waiting to be taken.
     """
-    waiting = deque()
+    waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:

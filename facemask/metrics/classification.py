@@ -1,6 +1,7 @@
 """Figures of answers: accuracy with its interval, recall per class, calibration."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
@@ -9,7 +10,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, r
 BINS = 10  # of the calibration curve
 
 
-def accuracy_with_interval(correct: np.ndarray) -> dict[str, float | list[float]]:
+def accuracy_with_interval(correct: np.ndarray) -> dict[str, Any]:
     """Accuracy and its 95% Wilson interval (Wilson 1927, by scipy's `binomtest`).
 
     Args:

@@ -1,4 +1,6 @@
-"""Figures of a face finder: how many faces it finds, by size, and how many of its boxes are none."""
+"""Figures of a face finder: how many faces it finds, by size, and how many boxes are none."""
+
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +22,8 @@ def score(scenes: list, found: list[np.ndarray], threshold: float) -> dict:
     table = {}
     for band, (low, high) in BANDS.items():
         inside = (sizes >= low) & (sizes < high)
-        row = {"faces": int(inside.sum()), "recall": round(float(hits[inside].mean()), 4)}
+        recall = round(float(hits[inside].mean()), 4)
+        row: dict[str, Any] = {"faces": int(inside.sum()), "recall": recall}
         for name in np.unique(classes[inside]):
             own = inside & (classes == name)
             row[str(name)] = [int(hits[own].sum()), int(own.sum())]

@@ -1,6 +1,7 @@
 """The forms of a model that need TensorFlow: `.keras` files and SavedModel folders."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -44,8 +45,8 @@ def load_saved_model(path: Path) -> tuple[int, int, Predict]:
     size = signature.structured_input_signature[1][name].shape[1]
     (output,) = signature.structured_outputs
 
-    def predict(images: np.ndarray) -> np.ndarray:
+    # The signature alone does not keep the variables alive: `kept` does.
+    def predict(images: np.ndarray, kept: Any = loaded) -> np.ndarray:
         return signature(**{name: tf.cast(images, tf.float32)})[output].numpy()
 
-    predict.keep = loaded  # the signature alone does not keep the variables alive
     return size, signature.structured_outputs[output].shape[-1], in_batches(predict)

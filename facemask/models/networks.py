@@ -63,7 +63,7 @@ def compact(image_size: int | None, classes: int, width: float = 1) -> keras.Mod
     return keras.Model(inputs, outputs, name="compact")
 
 
-def _convolve(x, filters: int, strides: int = 1):
+def _convolve(x: keras.KerasTensor, filters: int, strides: int = 1) -> keras.KerasTensor:
     """Convolution, batch normalisation (which replaces the bias) and ReLU."""
     x = layers.Conv2D(
         filters=filters, kernel_size=3, strides=strides, padding="same", use_bias=False

@@ -33,11 +33,13 @@ def augmented(train: tf.data.Dataset, model_name: str, seed: int) -> tf.data.Dat
     def change_batch(number: np.int64, images: np.ndarray) -> np.ndarray:
         pictures = images.astype(np.uint8)
         return np.stack(
-            [augment(picture, np.random.default_rng([seed, number, i]))
-             for i, picture in enumerate(pictures)]
+            [augment(pictures[i], np.random.default_rng([seed, int(number), i]))
+             for i in range(len(pictures))]
         ).astype(np.float32)
 
-    def change(number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]):
+    def change(
+        number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         images, classes = batch
         changed = tf.numpy_function(change_batch, [number, images], tf.float32)
         changed.set_shape(images.shape)

@@ -1,6 +1,7 @@
 """Draw answers onto a picture: a box round each face, its label and its probability."""
 
 import functools
+from typing import cast
 
 import cv2
 import numpy as np
@@ -125,7 +126,7 @@ def _shared(place: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 @functools.lru_cache(maxsize=512)
 def _text(text: str, size: int) -> np.ndarray:
     """A line of text with a little room round it: uint8 (h, w), 0 ground to 255 letter."""
-    font = ImageFont.load_default(size)
+    font = cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))  # given a size, it is one
     room = max(2, size // 5)
     left, _, right, _ = font.getbbox(text)
     rise, fall = font.getmetrics()
@@ -142,7 +143,7 @@ def _paste(
     place = image[y : y + mask.shape[0], x : x + mask.shape[1]]
     ground = np.array(colour, np.float32)
     # Relative luminance and contrast after WCAG 2.1, with gamma taken as 2.2.
-    luminance = ((ground / 255) ** 2.2) @ np.float32((0.2126, 0.7152, 0.0722))
+    luminance = ((ground / 255) ** 2.2) @ np.array((0.2126, 0.7152, 0.0722), np.float32)
     ink = 255.0 if (luminance + 0.05) ** 2 < 1.05 * 0.05 else 0.0
     share = mask[: place.shape[0], : place.shape[1], None] / np.float32(255)
     place[:] = (ground * (1 - share) + ink * share + 0.5).astype(np.uint8)
@@ -150,4 +151,5 @@ def _paste(
 
 def _rgb(label: str) -> tuple[int, int, int]:
     colour = COLOURS.get(label, "#000000")
-    return tuple(int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    return red, green, blue

@@ -12,6 +12,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -176,6 +177,7 @@ def judge_many(
 ) -> int:
     """Judge any number of pictures and videos by way of a journal."""
     results = json_path or csv_path
+    assert results is not None, "there is a file to write the answers to"
     journal = Journal(results.with_name(results.name + ".unfinished"), about)
     left = [s for s in sources if s.name not in journal.done]
 
@@ -246,7 +248,8 @@ def judge_few(
 
 def save_picture(path: Path, image: np.ndarray) -> None:
     """Write uint8 RGB (H, W, 3) in the format that the name ends in, whole or not at all."""
-    lossy = {"quality": 92} if path.suffix.lower() in (".jpg", ".jpeg", ".webp") else {}
+    is_lossy = path.suffix.lower() in (".jpg", ".jpeg", ".webp")
+    lossy: dict[str, Any] = {"quality": 92} if is_lossy else {}
     with write_whole(path) as partial:
         try:
             Image.fromarray(image).save(partial, compress_level=2, **lossy)

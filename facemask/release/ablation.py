@@ -1,10 +1,10 @@
 """What each ingredient of the released model's recipe is worth, and what size buys.
 
-`python -m facemask.release.ablation ARCHIVES` trains by the recipe with one ingredient left out at a time, by
-two seeds, on a shortened schedule, and measures every training on every test set; then networks
-of other sizes; then, to stand beside the released model, the recipe and the field's way by the full
-schedule, hours each on one core. It writes reports/ablation.json after each training, and goes on
-after the last.
+`python -m facemask.release.ablation ARCHIVES` trains by the recipe with one ingredient left out at
+a time, by two seeds, on a shortened schedule, and measures every training on every test set; then
+networks of other sizes; then, to stand beside the released model, the recipe and the field's way by
+the full schedule, hours each on one core. It writes reports/ablation.json after each training, and
+goes on after the last.
 """
 
 if __name__ == "__main__":  # before TensorFlow is imported
@@ -22,6 +22,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import keras
@@ -133,6 +134,7 @@ def code() -> str:
         "drawing/transplant", "models/networks", "release/collect", "release/recipe",
     )  # fmt: skip
     digest = hashlib.sha256()
+    node: Any  # only some have a body
     for name in names:
         tree = ast.parse((PACKAGE / f"{name}.py").read_bytes())
         for node in ast.walk(tree):
@@ -192,8 +194,10 @@ def ablate(
     Raises:
         FacemaskError: the report holds figures of another schedule or recipe.
     """
-    result = {"schedule": {k: getattr(SHORT, k) for k in ("epochs", "steps", "image_size")},
-              "code": code(), "rows": {}, "sizes": {}, "full": {}}
+    result: dict[str, Any] = {
+        "schedule": {k: getattr(SHORT, k) for k in ("epochs", "steps", "image_size")},
+        "code": code(), "rows": {}, "sizes": {}, "full": {},
+    }  # fmt: skip
     if report.is_file():
         found = read_json(report)
         if any(found.get(key) != result[key] for key in ("schedule", "code")):

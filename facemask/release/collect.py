@@ -2,8 +2,8 @@
 
 One three-class compact CNN, from `face-mask-12k` Train, the training groups of `face-mask-3class`,
 and masks that our own code puts on the bare faces of 12k Train, worn right and wrong. Training
-pictures that are copies of a picture in a test set are left out first. `facemask.release.recipe` trains
-on it, `facemask.release.measure` tests, `facemask.release.publish` publishes.
+pictures that are copies of a picture in a test set are left out first. `facemask.release.recipe`
+trains on it, `facemask.release.measure` tests, `facemask.release.publish` publishes.
 """
 
 import csv
@@ -167,8 +167,8 @@ def dressed(
         wanted = ["drawn right", "moved right"]
         wanted += [f"{how} {rng.choice(masks.WORN_WRONG, p=[0.4, 0.3, 0.3])}" for how in
                    ("drawn", "moved")]
-        wanted.append(rng.choice(["drawn nose_out", "bare with an occluder", "bare with a neck"],
-                                 p=[0.2, 0.5, 0.3]))
+        third = ["drawn nose_out", "bare with an occluder", "bare with a neck"]
+        wanted.append(str(rng.choice(third, p=[0.2, 0.5, 0.3])))
         for kind in wanted:
             base, base_shape = image, shape
             if kind == "bare with a neck" or rng.random() < 0.5:

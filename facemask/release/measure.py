@@ -1,7 +1,7 @@
 """Test the released model: on faces from elsewhere, and on what must not change its answer.
 
-`python -m facemask.release.measure ARCHIVES MODEL [MODEL ...]` prints it. Accuracy is argmax over the
-classes that a set has.
+`python -m facemask.release.measure ARCHIVES MODEL [MODEL ...]` prints it. Accuracy is argmax over
+the classes that a set has.
 """
 
 if __name__ == "__main__":  # before TensorFlow is imported
@@ -116,7 +116,7 @@ def _turn(degrees: float) -> Callable[[np.ndarray], np.ndarray]:
 def _shift(share: float) -> Callable[[np.ndarray], np.ndarray]:
     def shift(image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
-        matrix = np.float32([[1, 0, share * width], [0, 1, share * height]])
+        matrix = np.array([[1, 0, share * width], [0, 1, share * height]], np.float32)
         return cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
     return shift
 
@@ -126,7 +126,7 @@ def _smaller(side: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _tint(gains: tuple[float, float, float]) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda image: (image * np.float32(gains)).clip(0, 255).astype(np.uint8)
+    return lambda image: (image * np.array(gains, np.float32)).clip(0, 255).astype(np.uint8)
 
 
 MUST_NOT_CHANGE: dict[str, Callable[[np.ndarray], np.ndarray]] = {

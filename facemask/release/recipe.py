@@ -34,7 +34,8 @@ class Recipe(NamedTuple):
         leave_out: kinds of training pictures (`collect.KINDS`) to do without.
         change: augmentation of a uint8 RGB (S, S, 3) picture, given a generator and what may lie
             behind the face.
-        network: from image size and number of classes to a model.
+        network: from image size (None, for any, where there are early epochs) and number of
+            classes to a model.
         image_size: pixels a side of the model's input.
         smoothing: label smoothing (Szegedy et al. 2016, arXiv 1512.00567).
         average: keep the exponential moving average of the weights (Polyak and Juditsky 1992).
@@ -48,7 +49,7 @@ class Recipe(NamedTuple):
 
     leave_out: tuple[str, ...] = ()
     change: Callable[[np.ndarray, np.random.Generator, np.ndarray], np.ndarray] = augment
-    network: Callable[[int | None, int], keras.Model] = compact
+    network: Callable[..., keras.Model] = compact
     image_size: int = IMAGE_SIZE
     smoothing: float = 0.05
     average: bool = True
@@ -83,7 +84,7 @@ def batches(
 
     def make(number: np.int64) -> tuple[np.ndarray, np.ndarray]:
         # A generator per batch, so that a training can go on at any of them.
-        rng = np.random.default_rng([seed, number])
+        rng = np.random.default_rng([seed, int(number)])
         early = number < recipe.early_epochs * recipe.steps
         size = recipe.early_size if early else recipe.image_size
         chosen = [names[k] for k in rng.choice(len(names), BATCH_SIZE, p=shares)]
@@ -93,9 +94,9 @@ def batches(
             image = resize(pictures[rng.choice(places[kind])], size)
             images.append(recipe.change(image, rng, behind))
         classes = [CLASSES.index(KINDS[kind][0]) for kind in chosen]
-        return np.stack(images).astype(np.float32), np.int32(classes)
+        return np.stack(images).astype(np.float32), np.array(classes, np.int32)
 
-    def load(number: tf.Tensor):
+    def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, classes = tf.numpy_function(make, [number], [tf.float32, tf.int32])
         # The network fixes its own size, if it has to.
         images.set_shape((BATCH_SIZE, None, None, 3))

@@ -43,10 +43,10 @@ def settle(model: keras.Model, pictures: Labelled, seed: int = 0) -> dict:
                                       for found in groups[label]]))
                 for number, label in enumerate(CLASSES)}
 
-    means = {float(shift): float(np.mean([*recalls(shift).values()])) for shift in SHIFTS}
-    best = max(means, key=means.get)
+    means = {shift: float(np.mean([*recalls(shift).values()])) for shift in SHIFTS.tolist()}
+    best = max(means, key=lambda shift: means[shift])
     kernel, bias = model.layers[-1].get_weights()
-    model.layers[-1].set_weights([kernel, bias + np.float32([0, 0, best])])
+    model.layers[-1].set_weights([kernel, bias + np.array([0, 0, best], np.float32)])
     return {"shift": best, "mean_recall": {f"{k:+.2f}": v for k, v in means.items()},
             "recall": recalls(best)}
 

@@ -70,7 +70,8 @@ def test_shift_says_how_far_the_corners_moved(pictures):
     same = duplicates.find_copies(described(pictures[:9]), described(pictures), progress=False)
     assert same.shift.max() < 0.01
     mirrored = [p[:, ::-1].copy() for p in pictures[:9]]
-    assert duplicates.find_copies(described(mirrored), described(pictures), False).shift.max() < 0.03
+    found = duplicates.find_copies(described(mirrored), described(pictures), progress=False)
+    assert found.shift.max() < 0.03
     turned = [CHANGES["turned by 10 degrees"](p, rng) for p in pictures[:9]]
     shift = duplicates.find_copies(described(turned), described(pictures), progress=False).shift
     # A corner is half a diagonal from the centre, and the chord of 10 degrees is 2 sin 5 of that.
@@ -98,7 +99,8 @@ def test_pictures_without_any_structure_match_only_their_like(pictures):
 
 def test_many_equal_pictures_all_join(pictures):
     images = [pictures[3]] * 40 + pictures[10:20]
-    group = duplicates.groups(described(images), duplicates.find_copies(described(images), progress=False))
+    copies = duplicates.find_copies(described(images), progress=False)
+    group = duplicates.groups(described(images), copies)
     assert Counter(group.tolist()).most_common(1)[0][1] == 40
     assert len(set(group.tolist())) == 11
 
@@ -132,7 +134,8 @@ def test_the_same_pictures_give_the_same_answer_twice(pictures):
 def test_an_inverted_file_finds_what_exact_search_finds(pictures, monkeypatch):
     rng = np.random.default_rng(3)
     noise = described([draw(seed, 64) for seed in range(1000, 1800)]).thumbs
-    known = duplicates.Descriptors([Path()] * 860, np.concatenate([described(pictures).thumbs, noise]))
+    thumbs = np.concatenate([described(pictures).thumbs, noise])
+    known = duplicates.Descriptors([Path()] * 860, thumbs)
     made = described([CHANGES["turned by 5 degrees"](p, rng) for p in pictures])
     monkeypatch.setattr("facemask.copies.similar.FLAT_UP_TO", 100)
     pairs = duplicates.find_copies(made, known, progress=False)

@@ -70,7 +70,8 @@ def test_a_report_of_another_schedule_or_recipe_is_refused(tmp_path):
 
 def test_the_published_figures_are_of_these_rows():
     report = read_json(ROOT / "reports" / "ablation.json")
-    assert list(report["rows"]) == list(ablation.ROWS) and list(report["sizes"]) == list(ablation.SIZES)
+    assert list(report["rows"]) == list(ablation.ROWS)
+    assert list(report["sizes"]) == list(ablation.SIZES)
     assert report["schedule"] == {
         key: getattr(ablation.SHORT, key) for key in ("epochs", "steps", "image_size")}
     assert list(report["full"]) == list(ablation.FULL)
