@@ -38,6 +38,10 @@ lock: .venv/installed  ## pin requirements.txt anew
 	echo "backports-strenum<1.3" | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 \
 		--no-header --no-annotate --constraint /dev/stdin requirements.txt -o requirements.lock
 
+docs: .venv/installed  ## build the documentation into site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	$(BIN)/python -m mkdocs build --strict --quiet
+
 clean:  ## remove the environment; data and models stay
 	rm -rf .venv
 
@@ -48,4 +52,4 @@ clean:  ## remove the environment; data and models stay
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@touch $@
 
-.PHONY: help run lab test web bench notebooks release lock clean
+.PHONY: help run lab test web bench notebooks release lock docs clean

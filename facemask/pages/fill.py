@@ -1,7 +1,7 @@
-"""Fill the tables of the README and the model card from reports: no figure is typed by hand.
+"""Fill the tables of README, docs and model card from reports: no figure is typed by hand.
 
 `python -m facemask.pages.fill` rewrites what stands between `<!-- begin NAME -->` and
-`<!-- end NAME -->`; a test fails when the README and the reports differ.
+`<!-- end NAME -->`; a test fails when a page and the reports differ.
 """
 
 import re
@@ -298,7 +298,87 @@ def finders_table() -> str:
                   "CPU time a photo"], rows)
 
 
+def commands_table() -> str:
+    """What the first commands take, from reports/commands.json."""
+    report = read_json(REPORTS / "commands.json")
+
+    def amount(value: float | None, unit: str) -> str:
+        return "-" if value is None else f"{value:,.0f} {unit}"
+
+    rows = [
+        [f"`{name}`", amount(row["seconds"], "s"), amount(row["megabytes"], "MB"),
+         amount(row["peak_megabytes"], "MB")]
+        for name, row in report["commands"].items()
+    ]
+    sizes = report["installed_megabytes"]
+    text = table(["command", "time", "on disk", "memory at most"], rows)
+    return (f"{text}\n\nInstalled, the base takes {amount(sizes['base'], 'MB')}, all of it "
+            f"{amount(sizes['full'], 'MB')}. Measured on: {report['hardware'] or '-'}.")
+
+
+def front_table() -> str:
+    """The release beside others on faces from elsewhere, from reports/peers.json.
+
+    Until that file is there: the release's table, see `card.release_table`.
+    """
+    if not (REPORTS / "peers.json").is_file():
+        return card.release_table()
+    report = read_json(REPORTS / "peers.json")
+    rows = []
+    for name, pictures in report["sets"].items():
+        line = [name, f"{pictures:,}"]
+        for model in report["models"].values():
+            row = model.get(name)
+            line.append(f"{percent(row['accuracy'])}, {percent(row['macro_recall'])}"
+                        if row else "cannot")
+        rows.append(line)
+    return table(["test set", "pictures", *(f"{name}: accuracy, mean recall"
+                                            for name in report["models"])], rows)
+
+
+NOTEBOOKS = {
+    "01-download": ("1. Download", "the archive, fetched by Kaggle's client, checked and unpacked"),
+    "02-prepare": ("2. Prepare", "class balance, sizes, unreadable files, copies, what gives a "
+                   "class away; the split"),
+    "03-train": ("3. Train", "two CNNs side by side, what augmentation does, learning curves"),
+    "04-evaluate": ("4. Evaluate", "accuracy with and without copies, calibration, mistakes, "
+                    "likely label errors, overfitting, faces from elsewhere"),
+    "05-export": ("5. Export", "SavedModel, TFLite and TF.js, each compared with Keras before it "
+                  "counts"),
+    "06-predict": ("6. Predict", "every face in your photos, its label and its probability; where "
+                   "the model looks"),
+}
+COLAB = "https://colab.research.google.com/github"
+
+
+def repository() -> str:
+    """The project's address as it stands in facemask/notebooks.py; empty until published."""
+    text = (ROOT / "facemask" / "notebooks.py").read_text("utf-8")
+    found = re.search(r'^REPOSITORY = "(.*)"$', text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def notebooks_table() -> str:
+    """The notebooks, a line each, with links into Colab once the project has an address."""
+    address = repository().removesuffix("/").removesuffix(".git")
+    rows = []
+    for file, (title, shows) in NOTEBOOKS.items():
+        line = [f"[{title}](notebooks/{file}.ipynb)", shows]
+        if address:
+            project = address.removeprefix("https://github.com/")
+            line.append(f"[Open in Colab]({COLAB}/{project}/blob/HEAD/notebooks/{file}.ipynb)")
+        rows.append(line)
+    text = table(["notebook", "what you see", *(["in Colab"] if address else [])], rows)
+    if not address:
+        text += ("\n\nIn Colab: File, Upload notebook; its first cell asks for the project's "
+                 "address, as for `git clone`.")
+    return text
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
+    "commands": commands_table,
+    "front": front_table,
+    "notebooks": notebooks_table,
     "12k": lambda: run_table("face-mask-12k"),
     "12k-exports": lambda: export_table("face-mask-12k"),
     "bench-latency": lambda: bench("latency", latency_table),
@@ -322,7 +402,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "copy-finder": finder_table,
     "copy-finder-cost": finder_cost,
 }
-FILES = ("README.md", "models/release/README.md")
+FILES = ("README.md", "CONTRIBUTING.md", "models/release/README.md",
+         *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 
 
 def render(text: str) -> str:

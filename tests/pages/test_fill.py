@@ -1,14 +1,16 @@
-"""Every figure in the README comes from a report that a command wrote."""
+"""Every figure in README, docs and model card comes from a report that a command wrote."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from facemask.io.files import ROOT
+from facemask.io.files import ROOT, write_json
 from facemask.pages import fill
 
 TEXT = (ROOT / "README.md").read_text("utf-8")
 TEXTS = {name: (ROOT / name).read_text("utf-8") for name in fill.FILES}
+FIGURE = r"\d+\.\d+ ?%|\d+ (?:ms|kB|MB|MiB|GB|seconds|minutes|hours)\b|\d+ of \d+"
 LINKS = [(ROOT / name).parent / target for name, text in TEXTS.items()
          for target in re.findall(r"\]\((?!http|#)([^)]+)\)", text)]
 
@@ -33,12 +35,42 @@ def test_a_changed_figure_is_noticed():
 def test_no_figure_outside_the_tables(text):
     """Percentages, times and sizes of ours stand in filled blocks alone."""
     prose = re.sub(r"<!-- begin ([\w-]+) -->.*?<!-- end \1 -->", "", text, flags=re.DOTALL)
-    assert re.findall(r"\d+\.\d+ ?%|\d+ (?:ms|kB|MB)\b|\d+ of \d+", prose) == []
+    assert re.findall(FIGURE, prose) == []
 
 
 @pytest.mark.parametrize("target", LINKS, ids=str)
 def test_links_lead_somewhere(target):
-    assert target.exists()
+    assert Path(str(target).partition("#")[0]).exists()
+
+
+def test_what_others_read_is_shown_once_it_is_measured(tmp_path, monkeypatch):
+    """The first table is of peers once they are measured; a null is a dash."""
+    monkeypatch.setattr(fill, "REPORTS", tmp_path)
+    assert fill.front_table() == fill.card.release_table()
+    figures = {"accuracy": 0.9, "macro_recall": 0.8}
+    write_json(tmp_path / "peers.json", {
+        "sets": {"street": 1234, "scenes": 5},
+        "models": {"released": {"street": figures, "scenes": figures}, "peer": {"street": figures}},
+    })
+    lines = fill.front_table().splitlines()
+    assert "released: accuracy, mean recall" in lines[0]
+    assert lines[2] == "| street | 1,234 | 90.00%, 80.00% | 90.00%, 80.00% |"
+    assert lines[3] == "| scenes | 5 | 90.00%, 80.00% | cannot |"
+    nothing = {"seconds": None, "megabytes": None, "peak_megabytes": None}
+    write_json(tmp_path / "commands.json", {
+        "hardware": None, "installed_megabytes": {"base": 300, "full": None},
+        "commands": {"make run": {**nothing, "seconds": 61.4}},
+    })
+    assert "| `make run` | 61 s | - | - |" in fill.commands_table()
+    assert "base takes 300 MB, all of it -" in fill.commands_table()
+
+
+def test_colab_links_wait_for_an_address(monkeypatch):
+    monkeypatch.setattr(fill, "repository", lambda: "")
+    assert "colab" not in fill.notebooks_table() and "Upload notebook" in fill.notebooks_table()
+    monkeypatch.setattr(fill, "repository", lambda: "https://github.com/someone/masks.git")
+    address = f"{fill.COLAB}/someone/masks/blob/HEAD/notebooks/01-download.ipynb"
+    assert address in fill.notebooks_table()
 
 
 def test_commands_in_the_readme_exist():
