@@ -194,7 +194,8 @@ def _clean_outputs(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
         return [nbformat.v4.new_output("stream", name="stdout", text=REMOVED + "\n")]
     outputs: list[nbformat.NotebookNode] = []
     for output in cell.outputs:
-        output.pop("execution_count", None)
+        if output.output_type == "execute_result":
+            output.execution_count = None  # the format asks for the field
         output.get("metadata", {}).clear()
         if output.output_type == "stream" and outputs and outputs[-1].get("name") == output.name:
             outputs[-1].text += output.text
