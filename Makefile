@@ -32,6 +32,11 @@ release: .venv/installed  ## make models/release again from the zips in ARCHIVES
 	@test -n "$(ARCHIVES)" || { echo "name the folder of the zips: make release ARCHIVES=folder" >&2; exit 2; }
 	$(BIN)/python -m facemask.release.publish "$(ARCHIVES)"
 
+finder: .venv/installed  ## train a face finder of our own into models/finder; an hour and more
+	@test -n "$(ARCHIVES)" || { echo "name the folder of the zips: make finder ARCHIVES=folder" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	$(BIN)/python -m facemask.finder.publish "$(ARCHIVES)"
+
 lock: .venv/installed  ## pin requirements.txt anew
 	$(BIN)/python -m pip install -q uv
 	# backports-strenum 1.3 refuses Python 3.11, which uv overlooks
@@ -52,4 +57,4 @@ clean:  ## remove the environment; data and models stay
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@touch $@
 
-.PHONY: help run lab test web bench notebooks release lock docs clean
+.PHONY: help run lab test web bench notebooks release finder lock docs clean

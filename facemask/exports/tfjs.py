@@ -8,6 +8,7 @@ installs it, and TF.js for Node.js, ahead of time.
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ from facemask.models.tfjs import install_node_packages, read_signature
 LOCK = Path(__file__).with_name("tfjs_requirements.txt")
 
 
-def convert(saved_model: str | Path, out: str | Path) -> Path:
+def convert(
+    saved_model: str | Path,
+    out: str | Path,
+    check: Callable[[Path], object] = read_signature,
+) -> Path:
     """Convert a SavedModel to a TF.js graph model.
 
     The converter folds batch normalisation, ReLU and biases into the convolutions.
@@ -29,6 +34,8 @@ def convert(saved_model: str | Path, out: str | Path) -> Path:
         saved_model: folder that `model.export(folder)` wrote.
         out: folder to write: model.json and its weights, group1-shard1of1.bin. One that is there
             already is replaced.
+        check: raises FacemaskError if the result is not what it should be; unless another is
+            given, a picture classifier.
 
     Returns:
         `out`.
@@ -52,7 +59,7 @@ def convert(saved_model: str | Path, out: str | Path) -> Path:
                 f"{saved_model} cannot be converted to TF.js: {_last_line(done.stderr)}; "
                 "check that it is a whole SavedModel"
             )
-        read_signature(partial)
+        check(partial)
     return Path(out)
 
 

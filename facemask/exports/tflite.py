@@ -48,14 +48,23 @@ class Description(NamedTuple):
 
 
 def convert(saved_model: Path, form: str, calibration: np.ndarray, labels: list[str]) -> bytes:
-    """Convert a SavedModel to one of FORMS.
+    """Convert a classifier's SavedModel to one of FORMS, described (see `describe`).
+
+    Args:
+        saved_model, form, calibration: see `convert_plainly`.
+        labels: class names in the order of the outputs.
+    """
+    return describe(convert_plainly(saved_model, form, calibration), labels)
+
+
+def convert_plainly(saved_model: Path, form: str, calibration: np.ndarray) -> bytes:
+    """Convert any SavedModel that takes pictures to one of FORMS.
 
     Args:
         saved_model: folder that `model.export` wrote; takes float32 RGB, 0..255.
         form: a key of FORMS.
-        calibration: uint8 RGB (N, S, S, 3), training pictures that show the ranges of all values
+        calibration: uint8 RGB (N, H, W, 3), training pictures that show the ranges of all values
             to the int8 form; the others do not use them.
-        labels: class names in the order of the outputs.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     if form != "model.tflite":
@@ -68,7 +77,7 @@ def convert(saved_model: Path, form: str, calibration: np.ndarray, labels: list[
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.uint8
-    return describe(converter.convert(), labels)
+    return converter.convert()
 
 
 def describe(tflite: bytes, labels: list[str]) -> bytes:

@@ -1,6 +1,7 @@
 """Run a TF.js graph model in Node.js, which is installed once from npm on first use."""
 
 import contextlib
+import json
 import shutil
 import subprocess
 import tempfile
@@ -68,13 +69,31 @@ def predict(folder: str | Path, images: np.ndarray) -> np.ndarray:
         raise FacemaskError(
             f"{folder} takes uint8 pictures {expected}, not {images.dtype} {images.shape}"
         )
+    return run(folder, images)[0].reshape(len(images), signature.classes)
+
+
+def run(folder: str | Path, images: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
+    """What a TF.js graph model gives for pictures, in Node.js with the WASM backend.
+
+    Args:
+        folder: the folder with model.json and its weights.
+        images: uint8 RGB (N, H, W, 3), sides as the model takes them.
+
+    Returns:
+        float32 (values,): all outputs of the first picture in one order, each flat, then those
+        of the next; and the shapes of the outputs.
+
+    Raises:
+        ToolMissing: there is no Node.js, or TF.js cannot be installed.
+        FacemaskError: the model cannot be loaded or run.
+    """
     script = install_node_packages() / "predict.mjs"
     with tempfile.TemporaryDirectory() as exchange:
-        pixels, probabilities = Path(exchange, "images.bin"), Path(exchange, "probabilities.bin")
+        pixels, values = Path(exchange, "images.bin"), Path(exchange, "values.bin")
         np.ascontiguousarray(images).tofile(pixels)
         done = subprocess.run(
-            [_find_node(), script, Path(folder).resolve(), pixels, str(signature.size),
-             probabilities], capture_output=True, text=True,
+            [_find_node(), script, Path(folder).resolve(), pixels, *map(str, images.shape[1:3]),
+             values], capture_output=True, text=True,
         )  # fmt: skip
         if done.returncode:
             reason = [line for line in done.stderr.splitlines() if "Error" in line]
@@ -82,7 +101,7 @@ def predict(folder: str | Path, images: np.ndarray) -> np.ndarray:
                 f"{folder} cannot be run in Node.js: {(reason or ['no reason given'])[0]}; it may "
                 "be incomplete, so export it again"
             )
-        return np.fromfile(probabilities, dtype="<f4").reshape(len(images), signature.classes)
+        return np.fromfile(values, dtype="<f4"), json.loads(done.stdout)
 
 
 def node_available() -> bool:

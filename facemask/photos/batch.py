@@ -186,7 +186,8 @@ def judge_many(
 
     with contextlib.closing(journal):
         with tqdm(
-            total=len(sources), initial=len(sources) - len(left), unit="photo", desc="Judging"
+            total=len(sources), initial=len(sources) - len(left), unit="photo", desc="Judging",
+            disable=len(sources) < 4,
         ) as bar:
             pictures = (s for s in left if not is_video(s))
             for answer in stream(pictures, model, keep if targets else None):

