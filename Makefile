@@ -32,10 +32,11 @@ release: .venv/installed  ## make models/release again from the zips in ARCHIVES
 	@test -n "$(ARCHIVES)" || { echo "name the folder of the zips: make release ARCHIVES=folder" >&2; exit 2; }
 	$(BIN)/python -m facemask.release.publish "$(ARCHIVES)"
 
-finder: .venv/installed  ## train a face finder of our own into models/finder; an hour and more
+finder: .venv/installed  ## train the face finder again into models/finder, and measure it; two hours
 	@test -n "$(ARCHIVES)" || { echo "name the folder of the zips: make finder ARCHIVES=folder" >&2; exit 2; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	$(BIN)/python -m facemask.finder.publish "$(ARCHIVES)"
+	$(BIN)/python -m facemask.finder.measure "$(ARCHIVES)"
 
 lock: .venv/installed  ## pin requirements.txt anew
 	$(BIN)/python -m pip install -q uv

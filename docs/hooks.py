@@ -4,60 +4,36 @@ In the files links lead to other files of the project. In the site they lead to 
 is one, else to the project's address, and are plain words while it has none.
 """
 
-import json
 import os
 import posixpath
 import re
-import tempfile
 from pathlib import Path
 
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
 
+from facemask.pages.fill import repository
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # File of the project -> its place in the site.
-OUTSIDE = {"models/release/README.md": "model-card.md", "CONTRIBUTING.md": "contributing.md"}
+OUTSIDE = {"models/release/README.md": "model-card.md", "models/finder/README.md": "finder-card.md",
+           "CONTRIBUTING.md": "contributing.md"}
 OUTSIDE |= {f"notebooks/{p.name}": f"notebooks/{p.name}" for p in ROOT.glob("notebooks/0*.ipynb")}
 OUTSIDE |= {f"web/screenshots/{p.name}": f"screenshots/{p.name}"
             for p in ROOT.glob("web/screenshots/*.png")}
-COPIES = tempfile.TemporaryDirectory()
 INSIDE = {place: name for name, place in OUTSIDE.items()}
-
-
-def repository() -> str:
-    """The project's address; empty until it is published."""
-    text = (ROOT / "facemask" / "notebooks.py").read_text(encoding="utf-8")
-    return re.search(r'^REPOSITORY = "(.*)"$', text, re.MULTILINE)[1]
 
 
 @event_priority(100)  # before mkdocs-jupyter looks for notebooks
 def on_files(files, config):
     for name, place in OUTSIDE.items():
         if place.endswith(".ipynb"):  # mkdocs-jupyter asks for the folder that they lie in
-            folder = _valid_copy(ROOT / name, place)
-            file = File(place, folder, config.site_dir, config.use_directory_urls)
+            file = File(place, os.fspath(ROOT), config.site_dir, config.use_directory_urls)
         else:
             file = File.generated(config, place, abs_src_path=os.fspath(ROOT / name))
         files.append(file)
     return files
-
-
-def on_post_build(config):
-    COPIES.cleanup()
-
-
-def _valid_copy(notebook: Path, place: str) -> str:
-    """A copy as nbconvert wants it: it insists on the counters that are not committed."""
-    content = json.loads(notebook.read_text(encoding="utf-8"))
-    for cell in content["cells"]:
-        for output in cell.get("outputs", ()):
-            if output["output_type"] == "execute_result":
-                output.setdefault("execution_count", None)
-    copy = Path(COPIES.name, place)
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.write_text(json.dumps(content), encoding="utf-8")
-    return COPIES.name
 
 
 def on_page_markdown(markdown, page, config, files):

@@ -18,13 +18,11 @@ import cv2
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE)]
-
-import detector  # noqa: E402
+sys.path.insert(0, str(HERE.parent))
 
 from facemask.datasets.sample import draw_scene  # noqa: E402
 from facemask.exports import tfjs  # noqa: E402
-from facemask.io.files import FacemaskError, write_json, write_whole  # noqa: E402
+from facemask.io.files import FINDER, FacemaskError, write_json, write_whole  # noqa: E402
 from facemask.photos import finder, predict  # noqa: E402
 
 EXAMPLE_SEED = 7
@@ -55,7 +53,7 @@ def build(model: Path, out: Path) -> None:
     install_packages()
     with write_whole(out) as partial:
         partial.mkdir()
-        detector.convert(finder.weights(), partial / "finder")
+        shutil.copytree(FINDER.parent / "tfjs", partial / "finder")
         write_json(partial / "finder" / "settings.json", settings())
         shutil.copytree(model / "tfjs", partial / "model")
         bundle(partial)
@@ -75,14 +73,10 @@ def build(model: Path, out: Path) -> None:
 def settings() -> dict:
     """The numbers by which faces are found and cut, for the page to do as Python does."""
     names = [
-        "PASSES", "ALWAYS", "MAX_ENLARGE", "FLOOR", "SAME_FACE", "NESTED", "MIN_SCORE", "TINY",
-        "TINY_EXTRA", "CROP_SIDE", "CROP_ASPECT", "CROP_FILL", "CROP_SMALL", "CROP_SURE",
-        "CROP_RIVAL", "BOX_FIT",
+        "SIDE", "ENLARGE", "THRESHOLD", "SAME", "NESTED", "MULTIPLE", "STRIDES", "CROP_SIDE",
+        "CROP_ASPECT", "CROP_FILL", "CROP_SMALL", "CROP_SURE", "CROP_RIVAL",
     ]  # fmt: skip
-    values = {name: getattr(finder, name) for name in names}
-    network = finder.BACK._asdict()
-    values |= {key.upper(): network[key] for key in ("grids", "canvas", "pad")}
-    values["MARGIN"] = predict.MARGIN
+    values = {name: getattr(finder, name) for name in names} | {"MARGIN": predict.MARGIN}
     return {_camel(name): value for name, value in values.items()}
 
 

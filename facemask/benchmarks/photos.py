@@ -1,36 +1,52 @@
 """Measure `predict` as a whole on annotated photos; writes reports/photos.json.
 
-`python -m facemask.benchmarks.photos ARCHIVES [--model M]` takes the scenes from
-ARCHIVES/face-mask-scenes.zip and needs `pip install -r requirements-bench.txt`. Three parts, each
-written when done, each to be had alone by `--only`:
+`python -m facemask.benchmarks.photos ARCHIVES [--model M]` takes the photos from
+ARCHIVES/face-mask-{scenes,street}.zip and prajnasb-observations.zip, and needs
+`pip install -r requirements-bench.txt`. Five parts, each written when done, each to be had alone by
+`--only`:
 
-scenes  found, and found and judged right, by size and class; mean average precision by pycocotools
-speed   CPU ms per stage one after the other; photos/s as `predict FOLDER --output FOLDER` runs
-memory  of the command `predict` over 10,000 photos, sampled; goes on where it was cut off
+scenes, street  the photos that the face finder has not seen: found, and found and judged right, by
+                size and class; mean average precision by pycocotools; the same by the finder before
+portraits       prajnasb, one person each: judged right, no face found, faces beyond the first
+speed           CPU ms per stage one after the other; photos/s as `predict FOLDER --output FOLDER`
+                runs
+memory          of the command `predict` over 10,000 photos, sampled; goes on where it was cut off
 
-The archive's `mask_weared_incorrect` faces are not unseen: the three-class training archive was
-cut from these photos. They stand apart, and no total counts them.
+The scenes' `mask_weared_incorrect` faces are not unseen by the classifier: the three-class training
+archive was cut from these photos. They stand apart, and no total of the scenes counts them.
 """
+
+if __name__ == "__main__":  # before TensorFlow is imported
+    from facemask.io.quiet import hush
+
+    hush()
 
 import argparse
 import contextlib
 import io
 import os
+import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
 from facemask import CLASSES
+from facemask.benchmarks import browser
 from facemask.datasets.download import download
-from facemask.datasets.scenes import read_scenes
+from facemask.datasets.prepare import find_labelled
+from facemask.datasets.sample import draw_scene
+from facemask.finder import blazeface
+from facemask.finder.measure import PRAJNASB
 from facemask.images.boxes import match, size
 from facemask.images.reading import read_image
-from facemask.io.files import RELEASE, FacemaskError, read_json, write_json, write_whole
+from facemask.io.files import FINDER, RELEASE, FacemaskError, read_json, write_json, write_whole
 from facemask.metrics import detection
 from facemask.metrics.classification import accuracy_with_interval
 from facemask.models.classifier import Classifier, load
@@ -38,13 +54,16 @@ from facemask.photos import batch, finder
 from facemask.photos.annotate import annotate
 from facemask.photos.predict import MARGIN, cut, cut_found, describe
 from facemask.photos.sources import Source
+from facemask.release.photos import photos_of, split
 
 REPORT = Path("reports/photos.json")
 BANDS = {**detection.BANDS, "48 px and more": (48, np.inf)}
 FOUND = 0.3  # IoU from which a face counts as found, as in metrics.detection
 NAMES = {"mask_weared_incorrect": "incorrect_mask"}
-SEEN = "incorrect_mask"
+SEEN = {"scenes": "incorrect_mask"}  # archive -> the class whose faces the classifier has seen
 MANY = 10_000
+PARTS = ("scenes", "street", "portraits", "speed", "memory", "page")
+PAGE_PHOTOS, PAGE_SECONDS = 9, 6
 # What is known of the public detector that most face-mask projects start from. Its paper-less
 # publication shows a precision-recall curve, but no figure that could be set beside ours; the
 # share is from a measurement before this project, of crops round faces of 48 px and more of these
@@ -85,10 +104,21 @@ def share(hits: np.ndarray) -> dict:
             **{key: round(value, 4) for key, value in values.items()}}
 
 
-def end_to_end(scenes: list, answers: list[dict]) -> dict:
+def judge_as_before(scenes: list, model: Classifier) -> list[dict]:
+    """The same by the face finder that came before."""
+    answers = []
+    for path, _, _ in tqdm(scenes, desc="as before", unit="photo"):
+        image = read_image(path)
+        shown = cut_found(image, blazeface.find_faces(image), model.image_size)
+        answers.append(describe(shown, model.predict(shown.crops), model.labels))
+    return answers
+
+
+def end_to_end(scenes: list, answers: list[dict], seen: str | None) -> dict:
     """By band: faces found, found and judged right, judged right of those found; false faces.
 
     `either`: right if only masked and bare are asked for, as of a model that knows these two.
+    `unseen` counts all classes but `seen`.
     """
     sizes, classes, found, right, either, extra = [], [], [], [], [], []
     for (_, boxes, names), answer in zip(scenes, answers, strict=True):
@@ -109,7 +139,7 @@ def end_to_end(scenes: list, answers: list[dict]) -> dict:
     table: dict[str, dict[str, Any]] = {}
     for band, (low, high) in BANDS.items():
         inside = (sizes >= low) & (sizes < high)
-        rows = {"unseen": inside & (classes != SEEN)}
+        rows = {"unseen": inside & (classes != (seen or ""))}
         rows |= {label: inside & (classes == label) for label in CLASSES}
         table[band] = {
             name: {"found": share(found[rows[name]]),
@@ -177,6 +207,39 @@ def average_precision(scenes: list, answers: list[dict]) -> dict:
         table[band] = {label: round(float(m), 4) for label, m in zip(CLASSES, means, strict=True)}
         table[band]["mean"] = round(float(means.mean()), 4)
     return table
+
+
+def portraits(pictures: dict[Path, str], model: Classifier) -> dict:
+    """Pictures of one person each, by the verdict on the likeliest face or else on the whole."""
+    sources = [Source(str(path)) for path in pictures]
+    answers = list(tqdm(batch.stream(sources, model), total=len(sources), desc="portraits"))
+    counts = np.array([len(boxes_of(answer)[1]) for answer in answers])
+    right = [(answer["whole"] or answer["faces"][0])["label"] == label
+             for answer, label in zip(answers, pictures.values(), strict=True)]
+    return {
+        "judged right": share(np.array(right)),
+        "no face found": round(float((counts == 0).mean()), 4),
+        "faces beyond the first, a picture": round(float((counts - 1).clip(0).mean()), 4),
+    }
+
+
+def on_archive(archive: str, scenes: list, model: Classifier) -> dict:
+    """The figures of one archive's annotated photos, and by the finder before."""
+    seen = SEEN.get(archive)
+    answers = judge_scenes(scenes, model)
+    before = end_to_end(scenes, judge_as_before(scenes, model), seen)
+    return {
+        "photos": len(scenes),
+        "judged whole": sum(a["judged"] == "whole picture" for a in answers),
+        "IoU from which a face is found": FOUND,
+        "not unseen": seen,
+        "by size": end_to_end(scenes, answers, seen),
+        "average precision at IoU 0.5": average_precision(scenes, answers),
+        "finder before": {
+            band: {"unseen": row["unseen"], "false faces a photo": row["false faces a photo"]}
+            for band, row in before.items()
+        },
+    }
 
 
 def stages(paths: list[Path], model: Classifier, folder: Path) -> dict:
@@ -282,41 +345,65 @@ def memory(scenes: list, model: Path, work: Path) -> dict:
     }
 
 
+def page(model: Path) -> dict:
+    """The web page with a model, in headless Chromium by WASM; see the module's text."""
+    with tempfile.TemporaryDirectory() as name:
+        site, photo, film = (Path(name) / n for n in ("site", "photo.png", "film.mjpeg"))
+        build = [sys.executable, str(browser.WEB / "build.py"), str(model), str(site)]
+        subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+        scene, _ = draw_scene(np.random.default_rng(0), faces=4, width=640, height=480)
+        cv2.imwrite(str(photo), scene[..., ::-1])
+        film.write_bytes(cv2.imencode(".jpg", scene[..., ::-1])[1].tobytes() * 30)
+        steps: list[dict] = [{"do": "open"}]
+        steps += [{"do": "file", "path": str(photo)}] * PAGE_PHOTOS
+        steps += [{"do": "webcam", "seconds": PAGE_SECONDS}]
+        camera = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
+        results = browser.drive(site, steps, browser.SOFTWARE_GRAPHICS + camera)["results"]
+    numbers = [re.findall(r"\d+(?:\.\d+)?", result["speed"]) for result in results[1:]]
+    find, judge = np.array(numbers[1:-1], float).T  # the first photo sets things up
+    return {
+        "photos": len(find),
+        "ms to find the faces of 640 x 480, median": float(np.median(find)),
+        "ms to judge four of them, median": float(np.median(judge)),
+        "webcam frames a second": float(numbers[-1][0]),
+        "bytes of the first load": int(results[0]["sent"]),
+    }
+
+
 def main() -> None:
     """See the module's text."""
     parser = argparse.ArgumentParser(description="Measure predict on annotated photos.")
-    parser.add_argument("archives", type=Path, help="folder with face-mask-scenes.zip")
+    parser.add_argument("archives", type=Path, help="folder with the data sets' zips")
     parser.add_argument("--model", type=Path, default=RELEASE)
-    parser.add_argument("--only", choices=["scenes", "speed", "memory"])
+    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     args = parser.parse_args()
-    scenes = read_scenes(download(str(args.archives / "face-mask-scenes.zip"),
-                                              args.data_dir))
+    photos = photos_of(args.archives, args.data_dir)
+    part_of = split(photos, args.data_dir / "finder" / "copies.npz")
     work = args.data_dir / "bench-photos"
     work.mkdir(parents=True, exist_ok=True)
-    parts = [args.only] if args.only else ["scenes", "speed", "memory"]
     model = load(args.model)
     if set(model.labels) != set(CLASSES):
         raise FacemaskError(f"{args.model} does not know {', '.join(CLASSES)}; give another model")
     report = read_json(REPORT) if REPORT.is_file() else {}
     about = {"model": "/".join(args.model.parts[-2:]), "sha256": batch.digest(args.model),
-             "margin": MARGIN}  # fmt: skip
-    for part in parts:
-        if part == "scenes":
-            answers = judge_scenes(scenes, model)
-            result = {
-                "photos": len(scenes),
-                "judged whole": sum(a["judged"] == "whole picture" for a in answers),
-                "IoU from which a face is found": FOUND,
-                "not unseen": SEEN,
-                "by size": end_to_end(scenes, answers),
-                "peer": PEER,
-                "average precision at IoU 0.5": average_precision(scenes, answers),
-            }
+             "finder": batch.digest(FINDER), "margin": MARGIN}  # fmt: skip
+    for part in [args.only] if args.only else PARTS:
+        if part in photos:
+            unseen = [row for row in photos[part] if part_of[f"{part}/{row[0].name}"] == "test"]
+            result = on_archive(part, unseen, model)
+            if part == "scenes":
+                result["peer"] = PEER
+        elif part == "portraits":
+            raw = download(str(args.archives / PRAJNASB), args.data_dir)
+            found = {path: label for path, (_, label) in find_labelled(raw).items()}
+            result = portraits(found, model)
         elif part == "speed":
-            result = speed(scenes, model, work)
+            result = speed(photos["scenes"], model, work)
+        elif part == "memory":
+            result = memory(photos["scenes"], args.model, work)
         else:
-            result = memory(scenes, args.model, work)
+            result = page(args.model)
         report[part] = {**about, **result}
         write_json(REPORT, report)
 

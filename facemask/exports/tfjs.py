@@ -5,6 +5,8 @@ installed once, on first use, below the user's cache folder. `python -m facemask
 installs it, and TF.js for Node.js, ahead of time.
 """
 
+import json
+import math
 import platform
 import subprocess
 import sys
@@ -59,8 +61,24 @@ def convert(
                 f"{saved_model} cannot be converted to TF.js: {_last_line(done.stderr)}; "
                 "check that it is a whole SavedModel"
             )
+        _flatten_biases(partial / "model.json")
         check(partial)
     return Path(out)
+
+
+def _flatten_biases(file: Path) -> None:
+    """Make every fused bias a vector: that of a single filter comes as (1, 1, 1, 1), a shape that
+    TF.js refuses. Keras adds it by a sum of its own, see its `Conv2D.call`.
+    """
+    model = read_json(file)
+    biases = {node["input"][2] for node in model["modelTopology"]["node"]
+              if node["op"].startswith("_Fused") and len(node["input"]) > 2}
+    for group in model["weightsManifest"]:
+        for weight in group["weights"]:
+            if weight["name"] in biases:
+                weight["shape"] = [math.prod(weight["shape"])]
+    with write_whole(file) as partial:
+        partial.write_text(json.dumps(model), encoding="utf-8")
 
 
 def write_description(folder: str | Path, labels: list[str], size: int) -> None:

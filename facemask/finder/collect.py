@@ -1,8 +1,7 @@
 """Gather what the finder is trained and chosen on: data/finder/{pictures.npy, index.json}.
 
-Photos come from the archives `face-mask-street` and `face-mask-scenes`, split 60/20/20 by groups
-of near copies over both; the split is committed (split.json), so that nobody trains on what was
-tested on. Single faces come from 12k's Train and the training part of the 3-class archive, less
+Photos come from the archives `face-mask-street` and `face-mask-scenes`, split as `release.photos`
+has it. Single faces come from 12k's Train and the training part of the 3-class archive, less
 copies of faces in the validation and test photos: much of the 3-class archive was cut from the
 scenes.
 
@@ -24,18 +23,15 @@ from tqdm import tqdm
 from facemask.copies import duplicates
 from facemask.datasets.download import download
 from facemask.datasets.prepare import find_labelled
-from facemask.datasets.scenes import read_scenes
 from facemask.finder import teachers
 from facemask.images.boxes import match, overlaps, size
 from facemask.images.crops import crop_faces
 from facemask.images.reading import read_image
 from facemask.io.files import read_json, write_json, write_whole
 from facemask.release.collect import split_3class
+from facemask.release.photos import photos_of, split
 
-ARCHIVES = {"street": "face-mask-street.zip", "scenes": "face-mask-scenes.zip"}
 FACES = {"12k": "face-mask-12k-images-dataset.zip", "3class": "face-mask-3class.zip"}
-SPLIT = Path(__file__).with_name("split.json")
-PARTS = {"train": 0.6, "validation": 0.2, "test": 0.2}
 SIDES = (640, 1152)  # longer side at which the teachers look
 SURE = (0.45, 0.3)  # YuNet's and CenterFace's scores from which their agreement makes a face
 ALONE = (0.5, 0.3)  # and from which what one sees alone is unsure
@@ -62,44 +58,6 @@ class Picture(NamedTuple):
     faces: np.ndarray
     unsure: np.ndarray
     annotated: int
-
-
-def split(photos: dict[str, list], cache: Path) -> dict[str, str]:
-    """The part of every photo, by its name; dealt out once and written to split.json.
-
-    Groups of copies stay whole. They go, larger first, to the part that is furthest from its
-    share, counted in photos and in small, middling and large faces of each archive alike.
-
-    Args:
-        photos: archive -> what `read_scenes` gives.
-        cache: file for `duplicates.describe`.
-    """
-    if not SPLIT.is_file():
-        names = [f"{a}/{p.name}" for a, scenes in photos.items() for p, _, _ in scenes]
-        paths = [p for scenes in photos.values() for p, _, _ in scenes]
-        rows = []
-        for number, scenes in enumerate(photos.values()):
-            for _, boxes, _ in scenes:
-                row = np.zeros((len(photos), 5))
-                bands = np.digitize(size(boxes), (16, 32, 64))
-                row[number] = [1, *np.bincount(bands, minlength=4)]
-                rows.append(row.ravel())
-        counts = np.array(rows)
-        counts /= np.maximum(counts.sum(axis=0), 1)
-        _, group = np.unique(duplicates.group_pictures(paths, cache), return_inverse=True)
-        totals = np.zeros((group.max() + 1, counts.shape[1]))
-        np.add.at(totals, group, counts)
-        shares = np.array(list(PARTS.values()))[:, None]
-        full = np.zeros((len(PARTS), counts.shape[1]))
-        side = np.zeros(len(totals), int)
-        order = np.random.default_rng(0).permutation(len(totals))
-        for g in order[np.argsort(-totals[order].sum(axis=1), kind="stable")]:
-            lack = ((shares - full) * totals[g]).sum(axis=1) / shares[:, 0]
-            side[g] = lack.argmax()
-            full[side[g]] += totals[g]
-        part = np.array(list(PARTS))[side[group]]
-        write_json(SPLIT, {p: sorted(np.array(names)[part == p].tolist()) for p in PARTS})
-    return {name: part for part, names in read_json(SPLIT).items() for name in names}
 
 
 def label(annotated: np.ndarray, seen: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -249,11 +207,6 @@ def refit(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
     boxes[:, 2:4] *= by[2:]
     boxes[:, :2] = centre - boxes[:, 2:4] / 2
     return boxes
-
-
-def photos_of(archives: Path, data_dir: Path) -> dict[str, list]:
-    """Archive -> photos with their annotated boxes, as `read_scenes` gives them."""
-    return {a: read_scenes(download(str(archives / f), data_dir)) for a, f in ARCHIVES.items()}
 
 
 def collect(archives: str | Path, data_dir: str | Path = "data") -> Path:

@@ -4,10 +4,17 @@ Writes reports/finder.json: recall by size, false faces, prajnasb, time and size
 of YuNet and CenterFace (see `teachers`) and of the BlazeFace before it, on the same pictures in
 one run. Nothing was chosen on the test parts; `--part validation` shows what was chosen on.
 
+`whole` says how many face crops of 12k, and how many photos, the released finder has judged whole.
+
 A found box that matches no annotated face is false if no teacher sees a face there at 0.3 or
 more; otherwise it is a face that the annotators left out. A teacher's own boxes are held against
 the other teacher.
 """
+
+if __name__ == "__main__":  # before TensorFlow is imported
+    from facemask.io.quiet import hush
+
+    hush()
 
 import argparse
 import sys
@@ -21,13 +28,14 @@ from tqdm import tqdm
 
 from facemask.datasets.download import download
 from facemask.datasets.prepare import find_labelled
-from facemask.finder import decode, teachers
-from facemask.finder.collect import look, photos_of, split
+from facemask.finder import blazeface, teachers
+from facemask.finder.collect import FACES, look
 from facemask.images.boxes import match, overlaps, size
 from facemask.images.reading import read_image
 from facemask.io.files import FacemaskError, read_json, write_json
 from facemask.metrics.detection import BANDS
 from facemask.photos import finder
+from facemask.release.photos import photos_of, split
 
 REPORT = Path("reports/finder.json")
 PRAJNASB = "prajnasb-observations.zip"
@@ -41,10 +49,10 @@ def finders(folder: Path) -> dict[str, Find]:
     result: dict[str, Find] = {}
     for name, file in (("ours", "model-float16.tflite"), ("ours, int8", "model-int8.tflite")):
         if (folder / file).is_file():
-            result[name] = decode.Finder(folder / file)
+            result[name] = finder.Finder(folder / file)
     for (name, threshold), find in zip(PEERS.items(), teachers.both(), strict=True):
         result[name] = _at(find, threshold)
-    result["BlazeFace at 4 sizes"] = finder.find_faces
+    result["BlazeFace at 4 sizes"] = blazeface.find_faces
     return result
 
 
@@ -110,9 +118,15 @@ def on_portraits(find: Find, pictures: list[np.ndarray]) -> dict:
     }
 
 
+def whole(pictures: list[np.ndarray]) -> dict:
+    """How many pictures `is_face_crop` has judged whole."""
+    judged = [finder.is_face_crop(p, finder.find_faces(p)) for p in tqdm(pictures, desc="Whole")]
+    return {"pictures": len(judged), "judged whole": round(float(np.mean(judged)), 4)}
+
+
 def speed(file: Path) -> dict:
     """Median CPU ms of the network alone, one thread, on canvases of three shapes."""
-    network = decode.Finder(file)
+    network = finder.Finder(file)
     rng = np.random.default_rng(0)
     result: dict = {"bytes": file.stat().st_size}
     for height, width in ((480, 640), (640, 640), (640, 480)):
@@ -139,13 +153,18 @@ def measure(archives: Path, data_dir: Path, folder: Path, part: str) -> dict:
     if part == "test":
         raw = download(str(archives / PRAJNASB), data_dir)
         portraits = [read_image(p) for p in find_labelled(raw)]
-    report: dict = {"part": part, "finders": {}, "threshold": decode.THRESHOLD}
+    report: dict = {"part": part, "finders": {}, "threshold": finder.THRESHOLD}
     for name, find in finders(folder).items():
         peers = list(PEERS)
         other = 1 - peers.index(name) if name in peers else None
         report["finders"][name] = on_photos(find, photos, seen, other)
         if portraits:
             report["finders"][name]["prajnasb"] = on_portraits(find, portraits)
+    crops = find_labelled(download(str(archives / FACES["12k"]), data_dir))
+    report["whole"] = {
+        "12k": whole([read_image(p) for p, (split, _) in crops.items() if split == part]),
+        "photos": whole([image for _, image, _ in photos]),
+    }
     report["speed"] = {f.name: speed(f) for f in sorted(folder.glob("model*.tflite"))}
     return report
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import keras
 from keras import layers
 
-from facemask.finder.decode import STRIDES
+from facemask.photos.finder import STRIDES
 
 Tensor: TypeAlias = keras.KerasTensor
 FIRST = -4.6  # score logit before training: one cell in a hundred is a face
@@ -82,13 +82,18 @@ def _join(finer: Tensor, coarser: Tensor) -> Tensor:
 
 
 def flat(model: keras.Model) -> keras.Model:
-    """The same network with one output (B, cells, 5), as `targets` has them: score and box.
+    """The same network with one output (B, cells, 5 + 15), as `targets` and a teacher have them.
 
-    Cells go level by level as in STRIDES, each level row by row.
+    Cells go level by level as in STRIDES, each level row by row: score and box, and then what a
+    teacher says of the cell (`teachers.yunet_maps`; a logit for its score), by heads that only
+    training has.
     """
     levels = []
     for stride in STRIDES:
         parts = [model.output[f"{kind}_{stride}"] for kind in ("score", "box")]
-        both = layers.Concatenate()(parts)
-        levels.append(layers.Reshape((-1, 5))(both))
+        seen = model.get_layer(f"score_{stride}").input
+        like = layers.Conv2D(filters=15, kernel_size=1, name=f"like_{stride}")
+        parts.append(like(seen))
+        like.bias.assign([FIRST, *FIRST_BOX, *[0.5] * 10])
+        levels.append(layers.Reshape((-1, 20))(layers.Concatenate()(parts)))
     return keras.Model(model.input, layers.Concatenate(axis=1)(levels), name="flat")

@@ -19,12 +19,12 @@ import keras
 import numpy as np
 
 from facemask.exports import tfjs, tflite
-from facemask.finder import decode
 from facemask.finder.collect import collect, read
 from facemask.finder.train import RELEASED, Schedule, train
 from facemask.images.boxes import match
 from facemask.io.files import ROOT, FacemaskError, read_json, write_json, write_whole
 from facemask.models import tfjs as runner
+from facemask.photos import finder
 
 OUT = ROOT / "models" / "finder"
 FORMS = ("model.tflite", "model-float16.tflite", "model-int8.tflite")
@@ -40,8 +40,8 @@ Maps = dict[str, np.ndarray]  # by the network's names of its outputs
 
 def square(image: np.ndarray) -> np.ndarray:
     """A photo as the finder is shown it, filled up to a square: uint8 RGB (SIDE, SIDE, 3)."""
-    shown = decode.canvas(image)[0]
-    below, right = (decode.SIDE - side for side in shown.shape[:2])
+    shown = finder.canvas(image)[0]
+    below, right = (finder.SIDE - side for side in shown.shape[:2])
     return np.pad(shown, ((0, below), (0, right), (0, 0)), "edge")
 
 
@@ -140,7 +140,7 @@ def _run(form: str, folder: Path) -> Callable[[np.ndarray, list[str], Maps], lis
                      signature(tf.constant(p[None], tf.float32)).items()} for p in pictures]
 
         return in_tensorflow
-    network = decode.Finder(folder / form)
+    network = finder.Finder(folder / form)
 
     def in_litert(pictures: np.ndarray, names: list[str], like: Maps) -> list[Maps]:
         by_shape = {like[k].shape: k for k in names}
@@ -150,7 +150,7 @@ def _run(form: str, folder: Path) -> Callable[[np.ndarray, list[str], Maps], lis
 
 
 def _boxes(maps: Maps) -> np.ndarray:
-    return decode.suppress(decode.decode(list(maps.values()), decode.THRESHOLD))
+    return finder.suppress(finder.decode(list(maps.values()), finder.THRESHOLD))
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:

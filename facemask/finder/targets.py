@@ -7,6 +7,10 @@ is a ring that counts neither way. Of two faces a cell goes to the nearer.
 Loss: quality focal loss (Li et al. 2020, arXiv 2006.04388) with the root of the present box's IoU
 as the score to give, and GIoU (Rezatofighi et al. 2019, arXiv 1902.09630) for the boxes. Every face
 weighs the root of the number of its cells.
+
+A teacher's answers for every cell, landmarks among them, are learnt beside (knowledge distillation,
+Hinton et al. 2015, arXiv 1503.02531), by heads of their own: a few hundred photos show few faces,
+but a teacher has something to say about each cell of each picture.
 """
 
 from typing import TypeAlias
@@ -15,7 +19,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from facemask.finder.decode import STRIDES
+from facemask.photos.finder import STRIDES
 
 # Sizes of faces, root of the area in pixels of the canvas, that each level learns.
 RANGES = {8: (0, 56), 16: (36, 152), 32: (104, np.inf)}
@@ -23,6 +27,7 @@ MIDDLE, LEAST = 0.22, 0.6  # how far a face's cells reach: share of its side, an
 RING = 1.7  # the ring's outer border, in units of that
 FACE, NONE, EITHER = 1.0, 0.0, -1.0  # states of a cell
 BOX_WEIGHT = 2.0
+CLEAR = 0.3  # a teacher's score from which its box and landmarks are learnt
 Tensor: TypeAlias = keras.KerasTensor
 
 
@@ -81,25 +86,41 @@ def loss(wanted: Tensor, given: Tensor) -> Tensor:
     """Loss of a batch; see the module's text.
 
     Args:
-        wanted: (B, cells, 6) from `targets`.
-        given: (B, cells, 5) from `network.flat`.
+        wanted: (B, cells, 6 + 15) from `targets` and `teachers.yunet_maps`.
+        given: (B, cells, 5 + 15) from `network.flat`.
 
     Returns:
         A scalar.
     """
+    given = ops.cast(given, "float32")
     state, weight = wanted[..., 0], wanted[..., 5]
     is_face = ops.cast(state == FACE, "float32")
     counts = ops.cast(state != EITHER, "float32")
     iou, giou = overlap(wanted[..., 1:5], given[..., 1:5])
     faces = ops.maximum(ops.sum(weight), 1.0)
     goal = is_face * ops.sqrt(ops.stop_gradient(ops.clip(iou, 0.0, 1.0)))
-    logit = given[..., 0]
-    entropy = ops.maximum(logit, 0.0) - logit * goal + ops.softplus(-ops.abs(logit))
-    off = ops.square(ops.abs(goal - ops.sigmoid(logit)))
     share = ops.where(is_face > 0, weight, counts)
-    scores = ops.sum(entropy * off * share) / faces
+    scores = ops.sum(_quality(goal, given[..., 0]) * share) / faces
     boxes = ops.sum((1 - giou) * weight) / faces
-    return scores + BOX_WEIGHT * boxes
+    return scores + BOX_WEIGHT * boxes + imitation(wanted[..., 6:], given[..., 5:])
+
+
+def imitation(teacher: Tensor, given: Tensor) -> Tensor:
+    """How far (B, cells, 15) answers are from a teacher's: score, box and landmarks."""
+    score = teacher[..., 0]
+    weight = score * ops.cast(score > CLEAR, "float32")
+    faces = ops.maximum(ops.sum(weight), 1.0)
+    scores = ops.sum(_quality(score, given[..., 0])) / faces
+    boxes = ops.sum((1 - overlap(teacher[..., 1:5], given[..., 1:5])[1]) * weight) / faces
+    side = ops.exp(ops.clip(ops.sum(teacher[..., 3:5], axis=-1) / 2, -2.0, 6.0))
+    miss = ops.mean(ops.abs(teacher[..., 5:] - given[..., 5:]), axis=-1) / side
+    return scores + boxes + BOX_WEIGHT * ops.sum(miss * weight) / faces
+
+
+def _quality(goal: Tensor, logit: Tensor) -> Tensor:
+    """Quality focal loss of each cell; `goal` 0..1."""
+    entropy = ops.maximum(logit, 0.0) - logit * goal + ops.softplus(-ops.abs(logit))
+    return entropy * ops.square(ops.abs(goal - ops.sigmoid(logit)))
 
 
 def overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,8 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facemask.images.boxes import overlaps
 from facemask.io.files import FacemaskError
+from facemask.photos.finder import suppress
 
 YUNET = "yunet_n_dynamic.onnx"
 SAME = 0.4  # IoU from which two boxes are one face
@@ -47,9 +47,7 @@ def yunet(file: Path, threads: int = 1, floor: float = 0.2) -> Finder:
         A function; its boxes are x, y, width, height in pixels of the picture and a score 0..1,
         best first.
     """
-    if not file.is_file():
-        raise FacemaskError(f"{file} is missing; set FACEMASK_YUNET to YuNet's ONNX file")
-    session = _session(file.read_bytes(), threads)
+    session = _yunet_session(file, threads)
     names = [f"{kind}_{s}" for kind in ("cls", "obj", "bbox") for s in (8, 16, 32)]
 
     def find(image: np.ndarray, side: int) -> np.ndarray:
@@ -67,6 +65,32 @@ def yunet(file: Path, threads: int = 1, floor: float = 0.2) -> Finder:
         return _finish(np.concatenate(rows), scale)
 
     return find
+
+
+def yunet_maps(file: Path, threads: int = 1) -> Callable[[np.ndarray], np.ndarray]:
+    """YuNet's raw answers for a batch, for a network that learns to answer alike.
+
+    Returns:
+        A function from uint8 RGB (B, H, W, 3), H and W multiples of 32, to float32
+        (B, cells, 15), cells ordered as `network.flat` orders them: score 0..1, box and five
+        landmarks (x, y), both in cells as YuNet gives them: its boxes are coded like ours.
+    """
+    session = _yunet_session(file, threads)
+    names = [f"{kind}_{s}" for kind in ("cls", "obj", "bbox", "kps") for s in (8, 16, 32)]
+
+    def answer(images: np.ndarray) -> np.ndarray:
+        blob = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2), np.float32)
+        values = session.run(names, {"input": blob})
+        cls, obj, box, points = (np.concatenate(values[k : k + 3], axis=1) for k in (0, 3, 6, 9))
+        return np.concatenate([np.sqrt(cls * obj), box, points], axis=2)
+
+    return answer
+
+
+def _yunet_session(file: Path, threads: int) -> Any:
+    if not file.is_file():
+        raise FacemaskError(f"{file} is missing; set FACEMASK_YUNET to YuNet's ONNX file")
+    return _session(file.read_bytes(), threads)
 
 
 def centerface(threads: int = 1, floor: float = 0.2) -> Finder:
@@ -106,24 +130,22 @@ def centerface(threads: int = 1, floor: float = 0.2) -> Finder:
 
 def both(threads: int = 1, floor: float = 0.2) -> tuple[Finder, Finder]:
     """YuNet, whose file FACEMASK_YUNET names, and CenterFace."""
-    return yunet(Path(os.environ.get("FACEMASK_YUNET", YUNET)), threads, floor), centerface(
-        threads, floor
-    )
+    return yunet(yunet_file(), threads, floor), centerface(threads, floor)
+
+
+def yunet_file() -> Path:
+    """Where YuNet's file is: FACEMASK_YUNET, or here."""
+    return Path(os.environ.get("FACEMASK_YUNET", YUNET))
 
 
 def at_sizes(find: Finder, image: np.ndarray, sides: Sequence[int]) -> np.ndarray:
     """What a finder sees in a photo at several sizes, each face once: (N, 5), best first."""
-    return drop_doubles(np.concatenate([find(image, side) for side in sides]), SAME)
+    return drop_doubles(np.concatenate([find(image, side) for side in sides]))
 
 
-def drop_doubles(boxes: np.ndarray, same: float) -> np.ndarray:
-    """Greedy non-maximum suppression of (N, 5) boxes: from the best down, overlaps go."""
-    boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")]
-    kept = []
-    while len(boxes):
-        kept.append(boxes[0])
-        boxes = boxes[1:][overlaps(boxes[0], boxes[1:])[0] < same]
-    return np.array(kept).reshape(-1, 5)
+def drop_doubles(boxes: np.ndarray) -> np.ndarray:
+    """Of (N, 5) boxes those that are no second one of a face, best first."""
+    return suppress(boxes[np.argsort(-boxes[:, 4], kind="stable")], SAME, nested=1.0)
 
 
 def _canvas(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
@@ -137,4 +159,4 @@ def _canvas(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
 
 def _finish(boxes: np.ndarray, scale: float) -> np.ndarray:
     boxes = boxes.astype(np.float64) / (scale, scale, scale, scale, 1)
-    return drop_doubles(boxes, SAME)
+    return drop_doubles(boxes)

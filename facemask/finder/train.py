@@ -15,13 +15,14 @@ import numpy as np
 import tensorflow as tf
 from tqdm.keras import TqdmCallback
 
-from facemask.finder import scenes
+from facemask.finder import scenes, teachers
 from facemask.finder.collect import collect, read
-from facemask.finder.decode import canvas, decode, suppress
 from facemask.finder.network import flat, network
 from facemask.finder.targets import Loss, targets
 from facemask.images.boxes import match, size
 from facemask.io.files import FacemaskError, read_json, write_json, write_whole
+from facemask.models.train import epochs_done
+from facemask.photos.finder import canvas, decode, suppress
 
 WARM_UP = 200  # steps
 BANDS = {"64": (64, np.inf), "32": (32, 64), "16": (16, 32)}
@@ -37,7 +38,7 @@ class Schedule(NamedTuple):
         watch: epochs between looks at the validation photos.
     """
 
-    epochs: int = 17
+    epochs: int = 48
     steps: int = 150
     sizes: tuple[tuple[int, int, float], ...] = (
         (320, 24, 0.6), (448, 12, 0.22), (640, 6, 0.18),
@@ -73,11 +74,13 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
 def batches(
     stock: scenes.Store, seed: int, schedule: Schedule, start: int = 0
 ) -> tf.data.Dataset:
-    """Endless batches: pictures float32 (B, S, S, 3), 0..255, and targets (B, cells, 6).
+    """Endless batches: pictures float32 (B, S, S, 3), 0..255, and targets (B, cells, 6 + 15).
 
     Args:
         start: number of the first batch; each has a generator of its own.
     """
+
+    teach = teachers.yunet_maps(teachers.yunet_file())
 
     def make(number: np.int64) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([seed, int(number)])
@@ -88,12 +91,13 @@ def batches(
             sample = scenes.make(stock, rng, side, side)
             images.append(sample.image)
             wanted.append(targets(side, side, sample.faces, sample.unsure))
-        return np.stack(images), np.stack(wanted)
+        shown = np.stack(images)
+        return shown, np.concatenate([np.stack(wanted), teach(shown)], axis=2)
 
     def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, wanted = tf.numpy_function(make, [number], [tf.uint8, tf.float32])
         images.set_shape((None, None, None, 3))
-        wanted.set_shape((None, None, 6))
+        wanted.set_shape((None, None, 21))
         return tf.cast(images, tf.float32), wanted
 
     cv2.setNumThreads(1)
@@ -138,13 +142,7 @@ def train(
         ),
         loss=Loss(),
     )  # fmt: skip
-    # Keras goes on at its last backup; so must the pictures and the history.
-    history, backup = folder / "history.csv", folder / "backup" / "training_metadata.json"
-    done = read_json(backup)["epoch"] if backup.is_file() else 0
-    if history.is_file():
-        rows = history.read_text().splitlines(keepends=True)
-        with write_whole(history) as partial:
-            partial.write_text("".join(rows[: done + 1] if done else []))
+    done = epochs_done(folder)
     photos = [row for row in pictures if row[1].part == "validation"]
     learner.fit(
         batches(scenes.store(pictures), seed, schedule, start=done * schedule.steps),
@@ -153,7 +151,7 @@ def train(
         verbose=0,
         callbacks=[
             TqdmCallback(verbose=0, desc="Training the finder"),
-            keras.callbacks.CSVLogger(history, append=True),
+            keras.callbacks.CSVLogger(folder / "history.csv", append=True),
             keras.callbacks.BackupAndRestore(folder / "backup", double_checkpoint=True),
             _Watch(model, photos, schedule, folder),
         ],
@@ -197,7 +195,7 @@ def recall(find: Callable[[np.ndarray], np.ndarray], photos: list, thresholds: l
 
 
 def look(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """`decode.Finder` for a Keras model, down to a score of 0.15."""
+    """`Finder` for a Keras model, down to a score of 0.15."""
     run = tf.function(model, reduce_retracing=True)
 
     def find(image: np.ndarray) -> np.ndarray:

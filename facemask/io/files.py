@@ -12,8 +12,9 @@ from typing import Any
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent  # the project's top folder, in a clone
 IN_CLONE = (ROOT / "pyproject.toml").is_file()
-# The released model lies in the wheel too.
+# The released model and face finder lie in the wheel too.
 RELEASE = ROOT / "models" / "release" if IN_CLONE else PACKAGE / "released"
+FINDER = ROOT / "models/finder/model-float16.tflite" if IN_CLONE else RELEASE / "finder.tflite"
 
 
 class FacemaskError(Exception):

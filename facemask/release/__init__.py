@@ -1,5 +1,6 @@
 """The laboratory that made the released model: from archives of photographs to models/release.
 
-`collect` gathers, `recipe` trains, `settle` settles, `measure` tests, `publish` does all of it.
-May import every room but `benchmarks`; no room that a user calls imports it. Start with `publish`.
+`collect` gathers, `photos` splits the annotated photos, `recipe` trains, `settle` settles,
+`measure` tests, `publish` does all of it. Start with `publish`. May import what lies below; no
+room that a user calls imports it.
 """

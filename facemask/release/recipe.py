@@ -22,6 +22,7 @@ from facemask.images.augment import augment, augment_mildly
 from facemask.images.crops import resize
 from facemask.io.files import FacemaskError, read_json, write_json, write_whole
 from facemask.models.networks import compact
+from facemask.models.train import epochs_done
 from facemask.release.collect import ARCHIVES, IMAGE_SIZE, KINDS, collect, read_collected
 
 BATCH_SIZE = 64
@@ -185,13 +186,7 @@ def fit(
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.smoothing),
         metrics=["accuracy"],
     )
-    # Keras goes on at its last backup; so must the pictures and the history.
-    history, backup = folder / "history.csv", folder / "backup" / "training_metadata.json"
-    done = read_json(backup)["epoch"] if backup.is_file() else 0
-    if history.is_file():
-        rows = history.read_text().splitlines(keepends=True)
-        with write_whole(history) as partial:
-            partial.write_text("".join(rows[: done + 1] if done else []))
+    done = epochs_done(folder)
     model.fit(
         batches(collected, seed, recipe, start=done * recipe.steps),
         steps_per_epoch=recipe.steps,
@@ -200,7 +195,7 @@ def fit(
         verbose=0,
         callbacks=[
             TqdmCallback(verbose=0, tqdm_class=tqdm, desc=f"Training {folder.name}"),
-            keras.callbacks.CSVLogger(history, append=True),
+            keras.callbacks.CSVLogger(folder / "history.csv", append=True),
             keras.callbacks.BackupAndRestore(folder / "backup", double_checkpoint=True),
             clock,
         ],

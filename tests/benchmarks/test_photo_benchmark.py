@@ -11,7 +11,7 @@ from PIL import Image
 from facemask import CLASSES
 from facemask.benchmarks import photos
 from facemask.datasets.sample import draw_scene
-from facemask.io.files import RELEASE, ROOT, read_json
+from facemask.io.files import FINDER, RELEASE, ROOT, read_json
 from facemask.photos import batch
 
 NAMES = ["with_mask", "without_mask", "mask_weared_incorrect"]
@@ -39,7 +39,7 @@ def answers(scenes):
 
 
 def test_all_found_and_right(scenes, answers):
-    table = photos.end_to_end(scenes, answers)
+    table = photos.end_to_end(scenes, answers, "incorrect_mask")
     large = table["64 px and more"]
     assert large["with_mask"]["found and judged right"]["faces"] == 1
     assert large["unseen"]["found"]["faces"] == 1  # the other one is the seen class
@@ -54,7 +54,7 @@ def test_missed_misjudged_and_false_faces_are_told_apart(scenes, answers):
     del answers[1]["faces"][1]  # 40 px, bare
     answers[1]["faces"].append({"box": [300, 200, 50, 50], "label": "with_mask",
                                 "probability": 0.5, "score": 0.5})
-    row = photos.end_to_end(scenes, answers)["32 to 63 px"]
+    row = photos.end_to_end(scenes, answers, "incorrect_mask")["32 to 63 px"]
     bare = row["without_mask"]
     assert [bare[k]["right"] for k in ("found", "found and judged right")] == [1, 0]
     assert bare["judged right of those found"] == photos.share(np.array([False]))
@@ -95,7 +95,21 @@ def test_stages_and_throughput(tmp_path):
     assert row["photos a second"] > 0 and len(list((tmp_path / "out").glob("*.png"))) == 3
 
 
-def test_the_published_figures_are_of_the_released_model():
+def test_portraits_are_judged_by_their_likeliest_face(monkeypatch):
+    face = {"box": [0, 0, 9, 9], "score": 0.9, "label": "with_mask"}
+    answers = [
+        {"judged": "faces", "faces": [face, face | {"label": "without_mask"}], "whole": None},
+        {"judged": "no face", "faces": [], "whole": {"label": "without_mask"}},
+    ]
+    monkeypatch.setattr(batch, "stream", lambda sources, model: iter(answers))
+    pictures = {Path("a.jpg"): "with_mask", Path("b.jpg"): "with_mask"}
+    row = photos.portraits(pictures, light_model())
+    assert row["judged right"] == photos.share(np.array([True, False]))
+    assert row["no face found"] == 0.5 and row["faces beyond the first, a picture"] == 0.5
+
+
+def test_the_published_figures_are_of_the_released_models():
     report = read_json(ROOT / photos.REPORT)
     assert {part["sha256"] for part in report.values()} == {batch.digest(RELEASE)}
-    assert set(report) == {"scenes", "speed", "memory"}
+    assert {part["finder"] for part in report.values()} == {batch.digest(FINDER)}
+    assert set(report) == set(photos.PARTS)

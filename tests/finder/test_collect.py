@@ -3,17 +3,8 @@
 import numpy as np
 
 from facemask.finder import collect
-from facemask.io.files import read_json
 
 NO_BOX, UNSEEN = np.empty((0, 4)), np.empty((0, 5))
-
-
-def test_the_split_has_every_photo_once_in_the_shares_it_names():
-    parts = read_json(collect.SPLIT)
-    names = [name for part in parts.values() for name in part]
-    assert len(names) == len(set(names)) == 426 + 795
-    for part, share in collect.PARTS.items():
-        assert abs(len(parts[part]) / len(names) - share) < 0.02
 
 
 def test_a_face_is_what_was_annotated_or_what_both_teachers_see():

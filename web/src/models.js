@@ -47,15 +47,22 @@ export async function load(backend) {
     loadGraphModel("./model/model.json"),
   ]);
 
+  // The converter's names of the outputs say nothing, so the maps are told apart by their shapes.
   async function runFinder(pixels, height, width) {
+    const names = Object.values(finder.modelSignature.outputs).map(({ name }) => name);
     const results = tf.tidy(() =>
-      finder.execute(tf.tensor4d(pixels, [1, height, width, 3]), ["boxes", "scores"].map(
-        (name) => finder.modelSignature.outputs[name].name,
-      )),
+      finder.execute(tf.tensor4d(pixels, [1, height, width, 3]), names),
     );
-    const [boxes, scores] = await Promise.all(results.map((tensor) => tensor.data()));
+    const values = await Promise.all(results.map((tensor) => tensor.data()));
+    const maps = results.map(({ shape: [, rows, , channels] }, k) => {
+      return { stride: height / rows, channels, values: values[k] };
+    });
     tf.dispose(results);
-    return { boxes, scores };
+    const of = (stride, channels) =>
+      maps.find((map) => map.stride === stride && map.channels === channels).values;
+    return settings.strides.map((stride) => {
+      return { stride, scores: of(stride, 1), boxes: of(stride, 4) };
+    });
   }
 
   async function classify(pictures) {
@@ -75,15 +82,15 @@ export async function load(backend) {
   }
 
   /**
-   * Find and classify the faces of a picture: `judge` in facemask/predict.py.
+   * Find and classify the faces of a picture: `judge` in facemask/photos/predict.py.
    *
    * @returns {judged: "faces" | "whole picture" | "no face", faces: [{x, y, w, h, score, label,
    *   probability, probabilities}], findTime, classifyTime in ms}; of a whole picture, the one
    *   face is all of it, and where there is no face there is none
    */
-  async function judge(image, mostPasses) {
+  async function judge(image) {
     const start = performance.now();
-    let faces = await findFaces(image, runFinder, settings, mostPasses);
+    let faces = await findFaces(image, runFinder, settings);
     const found = performance.now();
     const whole = isFaceCrop(image, faces, settings);
     if (whole) faces = [{ x: 0, y: 0, w: image.width, h: image.height, score: 1 }];

@@ -1,7 +1,7 @@
 // Pictures are {data, width, height} with four bytes a pixel, like ImageData; the fourth is unused.
 // Sizes change here as OpenCV changes them for the Python side, so that both judge the same pixels.
 
-/** Resize by area mean if a side shrinks, bilinear otherwise: `resize` in facemask/faces.py. */
+/** Resize by area mean if a side shrinks, bilinear otherwise: `resize` in facemask/images/crops.py. */
 export function resize(image, width, height) {
   if (image.width === width && image.height === height) return image;
   const scaleX = image.width / width;
@@ -10,14 +10,6 @@ export function resize(image, width, height) {
   // OpenCV's area mean becomes a blend of two pixels once one of the sides grows.
   const kind = !shrinks ? linear : scaleX >= 1 && scaleY >= 1 ? area : areaGrowing;
   return weigh(image, kind(image.width, width, scaleX), kind(image.height, height, scaleY));
-}
-
-/** Bring the longer side to `side`, keeping the aspect ratio. */
-export function fit(image, side) {
-  const scale = side / Math.max(image.width, image.height);
-  if (scale === 1) return image;
-  const scaled = (s) => Math.max(1, Math.floor(s * scale + 0.5));
-  return resize(image, scaled(image.width), scaled(image.height));
 }
 
 /** Cut a rectangle; beyond the picture's edge its border pixels are repeated. */
@@ -31,14 +23,13 @@ export function cut(image, left, top, width, height) {
   return { data: new Uint8ClampedArray(to.buffer), width, height };
 }
 
-/** Red, green and blue of a picture, as `value(v)`, in the order that TF.js wants. */
-export function toFloats({ data, width, height }, value = (v) => v) {
-  const table = Float32Array.from({ length: 256 }, (_, v) => value(v));
+/** Red, green and blue of a picture, 0..255, in the order that TF.js wants. */
+export function toFloats({ data, width, height }) {
   const floats = new Float32Array(width * height * 3);
   for (let from = 0, to = 0; to < floats.length; from += 4, to += 3) {
-    floats[to] = table[data[from]];
-    floats[to + 1] = table[data[from + 1]];
-    floats[to + 2] = table[data[from + 2]];
+    floats[to] = data[from];
+    floats[to + 1] = data[from + 1];
+    floats[to + 2] = data[from + 2];
   }
   return floats;
 }

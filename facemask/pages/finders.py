@@ -1,0 +1,83 @@
+"""Tables about the face finder: beside others (reports/finder.json), and its exports."""
+
+from collections.abc import Callable
+
+from facemask.io.files import ROOT, read_json
+from facemask.io.tables import REPORTS, percent, table
+from facemask.metrics.detection import BANDS
+
+FOLDER = ROOT / "models" / "finder"
+
+
+def recall_table() -> str:
+    """Recall by archive and size, false faces and cost of each finder, on the test photos."""
+    report = read_json(REPORTS / "finder.json")["test"]
+    rows = []
+    for name, facts in report["finders"].items():
+        recall = [
+            " / ".join(percent(facts[archive][band]["recall"]) for band in BANDS)
+            for archive in ("street", "scenes")
+        ]
+        rows.append([_named(name), *recall, f"{facts['false a photo']:.3f}",
+                     f"{facts['CPU ms a photo']:.0f} ms"])
+    faces = [
+        " / ".join(f"{next(iter(report['finders'].values()))[archive][band]['faces']}"
+                   for band in BANDS)
+        for archive in ("street", "scenes")
+    ]
+    rows.append(["annotated faces", *faces, "", ""])
+    sizes = "64 px and more / 32 to 63 / 16 to 31"
+    return table(["finder", f"street: {sizes}", f"scenes: {sizes}", "false faces a photo",
+                  "CPU time a photo"], rows)
+
+
+def portraits_table() -> str:
+    """Pictures of one person each: none found, and faces beyond the first."""
+    report = read_json(REPORTS / "finder.json")["test"]
+    rows = [
+        [_named(name), f"{facts['prajnasb']['pictures']:,}",
+         percent(facts["prajnasb"]["none found"]), f"{facts['prajnasb']['extra a picture']:.3f}"]
+        for name, facts in report["finders"].items()
+    ]
+    return table(["finder", "pictures", "no face found", "faces beyond the first, a picture"], rows)
+
+
+def whole_facts() -> str:
+    """How often a crop, and a photo, is taken for one face, in a sentence."""
+    found = read_json(REPORTS / "finder.json")["test"]["whole"]
+    return (f"So {percent(found['12k']['judged whole'])} of 12k's {found['12k']['pictures']:,} "
+            f"test crops are judged whole, and {percent(found['photos']['judged whole'])} of the "
+            f"{found['photos']['pictures']} photos.")
+
+
+def _named(name: str) -> str:
+    return f"**{name}**" if name == "ours" else name
+
+
+def exports_table() -> str:
+    """Each form of the finder against Keras, from models/finder/exports.json."""
+    rows = []
+    for form, row in read_json(FOLDER / "exports.json").items():
+        if form == "parameters" or "not_run" in row:
+            continue
+        rows.append([f"`{form}`", f"{row['bytes'] / 1e3:,.0f} kB",
+                     f"{row['largest_difference']:.1e}", percent(row["same_faces"])])
+    return table(["form", "size", "largest difference of a score", "same faces"], rows)
+
+
+def training_facts() -> str:
+    """What the training was, from models/finder."""
+    settings, clock = (read_json(FOLDER / f"{name}.json") for name in ("settings", "clock"))
+    parameters = read_json(FOLDER / "exports.json")["parameters"]
+    return (f"{parameters:,} parameters; {settings['epochs']} epochs of {settings['steps']} "
+            f"batches in {clock['seconds'] / 60:.0f} minutes of two cores, seed "
+            f"{settings['seed']}.")
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "finders": recall_table,
+    "finders-portraits": portraits_table,
+    "finders-whole": whole_facts,
+    "finder-exports": exports_table,
+    "finder-training": training_facts,
+}
