@@ -11,12 +11,18 @@ The download is a redirect to a storage host that knows ranges and asks for no c
 """
 
 import base64
+import io
 import json
 import re
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+import numpy as np
+from PIL import Image
+
+HANDLE = "someone/masks"
 STORAGE = "http://storage.invalid/"
 
 
@@ -128,3 +134,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         pass
+
+
+def pictures_zip(count: int = 6, seed: int = 0, extra: dict[str, bytes] | None = None) -> bytes:
+    """A zip of noise pictures in two class folders, and of `extra` entries."""
+    rng = np.random.default_rng(seed)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for i in range(count):
+            picture = io.BytesIO()
+            noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(picture, "PNG")
+            label = ("with_mask", "without_mask")[i % 2]
+            archive.writestr(f"Set/{label}/{i}.png", picture.getvalue())
+        for name, content in (extra or {}).items():
+            archive.writestr(name, content)
+    return buffer.getvalue()

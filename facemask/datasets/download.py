@@ -143,6 +143,10 @@ def _is_handle(text: str) -> bool:
 
 def _fetch(handle: str, archive: Path) -> None:
     """Download a Kaggle data set to `archive`, whole or not at all."""
+    for path in _credential_files():
+        # The client says it of kaggle.json itself.
+        if os.name == "posix" and path.name != "kaggle.json" and path.stat().st_mode & 0o077:
+            print(f"Warning: others can read {path}; run chmod 600 {path}", file=sys.stderr)
     with (
         write_whole(archive) as partial,
         tempfile.TemporaryDirectory(prefix=".download-", dir=archive.parent) as temp,
@@ -248,6 +252,6 @@ def _credential_files() -> list[Path]:
     """The files that exist of those in which Kaggle's client looks for credentials."""
     home = Path.home() / ".kaggle"
     config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
-    folders = (Path(os.environ.get("KAGGLE_CONFIG_DIR") or home), home, config)
+    folders = dict.fromkeys((Path(os.environ.get("KAGGLE_CONFIG_DIR") or home), home, config))
     names = ("kaggle.json", "access_token", "access_token.txt", "credentials.json")
     return [folder / name for folder in folders for name in names if (folder / name).is_file()]
