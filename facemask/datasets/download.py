@@ -8,12 +8,11 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import cast
 
 from facemask.datasets.archive import BadArchive, is_complete, unpack
-from facemask.io.files import FacemaskError, write_whole
+from facemask.io.files import FacemaskError, scratch_folder, write_whole
 
 # Short name -> Kaggle handle: https://www.kaggle.com/datasets/<handle>
 DATASETS = {
@@ -149,11 +148,11 @@ def _fetch(handle: str, archive: Path) -> None:
             print(f"Warning: others can read {path}; run chmod 600 {path}", file=sys.stderr)
     with (
         write_whole(archive) as partial,
-        tempfile.TemporaryDirectory(prefix=".download-", dir=archive.parent) as temp,
+        scratch_folder(archive.with_suffix(".download")) as temp,
     ):
         for left in reversed(range(TRIES)):
             code, output = _run_client(handle, temp)
-            fetched = Path(temp) / f"{handle.split('/')[1]}.zip"
+            fetched = temp / f"{handle.split('/')[1]}.zip"
             if code == 0 and fetched.is_file():
                 os.replace(fetched, partial)
                 return
@@ -162,7 +161,7 @@ def _fetch(handle: str, archive: Path) -> None:
             print("The connection was cut; trying again.", file=sys.stderr)
 
 
-def _run_client(handle: str, folder: str) -> tuple[int, str]:
+def _run_client(handle: str, folder: Path) -> tuple[int, str]:
     """Run `kaggle datasets download` in `folder`, showing its progress.
 
     Returns:
