@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import shutil
+import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,6 +60,39 @@ def scratch_folder(path: str | Path) -> Iterator[Path]:
     with _names_beside(Path(path)) as (folder, _):
         folder.mkdir()
         yield folder
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: str | Path, doing: str) -> Iterator[None]:
+    """Wait, with a line that says so, while another run is in such a block for the same `path`.
+
+    One that was killed is not waited for. Where there are no locks, nothing is.
+
+    Args:
+        path: of what is made, which need not exist; its folder is made.
+        doing: what the runs do, such as "prepares".
+
+    Raises:
+        FacemaskError: the folder cannot be written.
+    """
+    path = Path(path)
+    lock, held, said = path.with_name(f".{path.name}-run"), None, False
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while locks.AVAILABLE and (held := locks.take(lock)) is None:
+            if not said:
+                print(f"another run {doing} {path}; waiting for it", file=sys.stderr, flush=True)
+                said = True
+            time.sleep(0.2)
+    except PermissionError as error:
+        raise FacemaskError(f"cannot write {path}: {error.strerror}; choose another") from error
+    except OSError:  # a network drive without locks
+        pass
+    try:
+        yield
+    finally:
+        if held is not None:
+            locks.give_back(lock, held)
 
 
 def _put_in_place(partial: Path, path: Path, old: Path) -> None:
