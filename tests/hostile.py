@@ -12,7 +12,7 @@ from facemask.io.files import FacemaskError
 NUMBERS = st.integers(0, 2**32 - 1)
 STEPS = st.lists(st.builds(Step, st.sampled_from(KINDS), NUMBERS, NUMBERS), max_size=5)
 CASES = st.builds(Case, NUMBERS, NUMBERS, STEPS.map(tuple))
-# The same files in every run; the command of `torture` tries ever new ones.
+# The same files in every run; the command of `torture` tries many more.
 SHORT = settings(max_examples=300, deadline=5000, derandomize=True, database=None)
 
 

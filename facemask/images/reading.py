@@ -17,7 +17,7 @@ IMAGE_SUFFIXES = {
 STRIP = 1 << 20  # pixels that are converted at a time
 # EXIF's eight ways to hold a camera, as what has to be done to rows and columns.
 Turn = Callable[[np.ndarray], np.ndarray]
-TURNS: dict[int | None, Turn] = {
+TURNS: dict[int, Turn] = {
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
     4: lambda a: a[::-1],
@@ -65,15 +65,15 @@ def _read(path: str | Path | BinaryIO) -> tuple[np.ndarray, Turn]:
     with Image.open(path, formats=sorted(FORMATS)) as image:
         bombs.check(image)
         image.load()
-        return _rgb(image), TURNS.get(_orientation(image), lambda a: a)
+        return _rgb(image), _turn(image)
 
 
-def _orientation(image: Image.Image) -> int | None:
-    """EXIF's orientation, 1 to 8; None if there is none or the EXIF data is damaged."""
+def _turn(image: Image.Image) -> Turn:
+    """How EXIF says that the picture has to be turned; not at all if its EXIF is damaged."""
     try:
-        return image.getexif().get(0x0112)
+        return TURNS[image.getexif()[0x0112]]
     except Exception:  # what is wrong beside the picture is no reason to leave it out
-        return None
+        return lambda a: a
 
 
 def _rgb(image: Image.Image) -> np.ndarray:

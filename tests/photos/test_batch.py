@@ -137,6 +137,12 @@ def test_all_inputs_at_once_each_picture_once(folder, monkeypatch, tmp_path):
     assert len(expand([folder, folder, folder / "a.jpg"])) == 4
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "x" * 5000 + "*", "x" * 5000 + ".mp4", "a\0*.jpg"])
+def test_names_that_no_file_can_have(command, name):
+    with pytest.raises(FacemaskError, match="no file matches|cannot be read|does not exist"):
+        command(name)
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
 def test_one_picture_by_standard_input(form, command, scene, monkeypatch, tmp_path, capsys):
     data = io.BytesIO()
