@@ -15,6 +15,7 @@ import io
 import json
 import re
 import threading
+import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -34,6 +35,7 @@ class KaggleServer(ThreadingHTTPServer):
         private: handles that need an account.
         account: (username, key) of the only account.
         cuts: how many of the next transfers break off halfway.
+        delay: seconds before a transfer begins.
         requests: (path, Authorization or None, Range or None) of every request so far.
     """
 
@@ -45,6 +47,7 @@ class KaggleServer(ThreadingHTTPServer):
         self.private: set[str] = set()
         self.account = ("tester", "0123456789abcdef0123456789abcdef")
         self.cuts = 0
+        self.delay = 0.0
         self.requests: list[tuple[str, str | None, str | None]] = []
 
     def __enter__(self) -> "KaggleServer":
@@ -112,6 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def send_file(self, content: bytes) -> None:
+        time.sleep(self.server.delay)
         start = 0
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         if wanted:

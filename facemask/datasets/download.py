@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from facemask.datasets.archive import BadArchive, is_complete, unpack
-from facemask.io.files import FacemaskError, scratch_folder, write_whole
+from facemask.io.files import FacemaskError, one_at_a_time, scratch_folder, write_whole
 
 # Short name -> Kaggle handle: https://www.kaggle.com/datasets/<handle>
 DATASETS = {
@@ -82,6 +82,13 @@ def download(dataset: str, data_dir: str | Path = "data") -> Path:
         )
     if is_complete(folder):
         return folder
+    with one_at_a_time(folder, "fetches"):
+        if not is_complete(folder):  # by the run that was waited for
+            _fetch_and_unpack(handle, folder)
+    return folder
+
+
+def _fetch_and_unpack(handle: str, folder: Path) -> None:
     archive = folder.with_name(f"{folder.name}.zip")
     if not archive.is_file():
         _fetch(handle, archive)
@@ -91,7 +98,6 @@ def download(dataset: str, data_dir: str | Path = "data") -> Path:
         archive.unlink()
         raise FacemaskError(f"Kaggle's {error}; it was removed, run again to fetch it") from error
     archive.unlink()  # the folder is complete: a second copy only takes room
-    return folder
 
 
 def install_credentials(source: bytes | str | Path) -> Path:

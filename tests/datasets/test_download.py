@@ -9,6 +9,7 @@ import shutil
 import stat
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from kaggle_server import HANDLE, KaggleServer, pictures_zip
 
 from facemask.datasets.download import dataset_name, download, install_credentials, unpack
 from facemask.images.reading import find_images
+from facemask.io import locks
 from facemask.io.files import FacemaskError
 
 KAGGLE = int(importlib.metadata.version("kaggle").split(".")[0])
@@ -52,6 +54,17 @@ def test_public_set_needs_no_account_and_is_fetched_once(server, data, capfd, mo
     asked = len(server.requests)
     assert download(HANDLE) == folder
     assert len(server.requests) == asked
+
+
+@pytest.mark.skipif(not locks.AVAILABLE, reason="no locks: both fetch it")
+def test_two_at_once_fetch_it_once(server, data, capfd):
+    server.delay = 0.5
+    with ThreadPoolExecutor(2) as pool:
+        folders = list(pool.map(lambda _: download(HANDLE, data), range(2)))
+    assert len(find_images(folders[0])) == 6 and folders[0] == folders[1]
+    assert server.paths().count(f"/{HANDLE}") == 1
+    assert capfd.readouterr().err.count("another run fetches") == 1
+    assert [p.name for p in (data / "raw").iterdir()] == ["someone-masks"]
 
 
 def test_incomplete_folder_is_fetched_again(server, data):
