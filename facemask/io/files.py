@@ -71,23 +71,17 @@ def one_at_a_time(path: str | Path, doing: str) -> Iterator[None]:
     Args:
         path: of what is made, which need not exist; its folder is made.
         doing: what the runs do, such as "prepares".
-
-    Raises:
-        FacemaskError: the folder cannot be written.
     """
     path = Path(path)
     lock, held, said = path.with_name(f".{path.name}-run"), None, False
-    try:
+    # No locks on a network drive, or a folder that cannot be written: whoever writes will say so.
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         while locks.AVAILABLE and (held := locks.take(lock)) is None:
             if not said:
                 print(f"another run {doing} {path}; waiting for it", file=sys.stderr, flush=True)
                 said = True
             time.sleep(0.2)
-    except PermissionError as error:
-        raise FacemaskError(f"cannot write {path}: {error.strerror}; choose another") from error
-    except OSError:  # a network drive without locks
-        pass
     try:
         yield
     finally:
