@@ -11,12 +11,19 @@ The download is a redirect to a storage host that knows ranges and asks for no c
 """
 
 import base64
+import io
 import json
 import re
 import threading
+import time
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+import numpy as np
+from PIL import Image
+
+HANDLE = "someone/masks"
 STORAGE = "http://storage.invalid/"
 
 
@@ -28,6 +35,7 @@ class KaggleServer(ThreadingHTTPServer):
         private: handles that need an account.
         account: (username, key) of the only account.
         cuts: how many of the next transfers break off halfway.
+        delay: seconds before a transfer begins.
         requests: (path, Authorization or None, Range or None) of every request so far.
     """
 
@@ -39,6 +47,7 @@ class KaggleServer(ThreadingHTTPServer):
         self.private: set[str] = set()
         self.account = ("tester", "0123456789abcdef0123456789abcdef")
         self.cuts = 0
+        self.delay = 0.0
         self.requests: list[tuple[str, str | None, str | None]] = []
 
     def __enter__(self) -> "KaggleServer":
@@ -106,6 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def send_file(self, content: bytes) -> None:
+        time.sleep(self.server.delay)
         start = 0
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         if wanted:
@@ -128,3 +138,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         pass
+
+
+def pictures_zip(count: int = 6, seed: int = 0, extra: dict[str, bytes] | None = None) -> bytes:
+    """A zip of noise pictures in two class folders, and of `extra` entries."""
+    rng = np.random.default_rng(seed)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for i in range(count):
+            picture = io.BytesIO()
+            noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(picture, "PNG")
+            label = ("with_mask", "without_mask")[i % 2]
+            archive.writestr(f"Set/{label}/{i}.png", picture.getvalue())
+        for name, content in (extra or {}).items():
+            archive.writestr(name, content)
+    return buffer.getvalue()

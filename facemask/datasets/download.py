@@ -8,12 +8,11 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import cast
 
 from facemask.datasets.archive import BadArchive, is_complete, unpack
-from facemask.io.files import FacemaskError, write_whole
+from facemask.io.files import FacemaskError, one_at_a_time, scratch_folder, write_whole
 
 # Short name -> Kaggle handle: https://www.kaggle.com/datasets/<handle>
 DATASETS = {
@@ -83,6 +82,13 @@ def download(dataset: str, data_dir: str | Path = "data") -> Path:
         )
     if is_complete(folder):
         return folder
+    with one_at_a_time(folder, "fetches"):
+        if not is_complete(folder):  # by the run that was waited for
+            _fetch_and_unpack(handle, folder)
+    return folder
+
+
+def _fetch_and_unpack(handle: str, folder: Path) -> None:
     archive = folder.with_name(f"{folder.name}.zip")
     if not archive.is_file():
         _fetch(handle, archive)
@@ -92,7 +98,6 @@ def download(dataset: str, data_dir: str | Path = "data") -> Path:
         archive.unlink()
         raise FacemaskError(f"Kaggle's {error}; it was removed, run again to fetch it") from error
     archive.unlink()  # the folder is complete: a second copy only takes room
-    return folder
 
 
 def install_credentials(source: bytes | str | Path) -> Path:
@@ -143,13 +148,17 @@ def _is_handle(text: str) -> bool:
 
 def _fetch(handle: str, archive: Path) -> None:
     """Download a Kaggle data set to `archive`, whole or not at all."""
+    for path in _credential_files():
+        # The client says it of kaggle.json itself.
+        if os.name == "posix" and path.name != "kaggle.json" and path.stat().st_mode & 0o077:
+            print(f"Warning: others can read {path}; run chmod 600 {path}", file=sys.stderr)
     with (
         write_whole(archive) as partial,
-        tempfile.TemporaryDirectory(prefix=".download-", dir=archive.parent) as temp,
+        scratch_folder(archive.with_suffix(".download")) as temp,
     ):
         for left in reversed(range(TRIES)):
             code, output = _run_client(handle, temp)
-            fetched = Path(temp) / f"{handle.split('/')[1]}.zip"
+            fetched = temp / f"{handle.split('/')[1]}.zip"
             if code == 0 and fetched.is_file():
                 os.replace(fetched, partial)
                 return
@@ -158,7 +167,7 @@ def _fetch(handle: str, archive: Path) -> None:
             print("The connection was cut; trying again.", file=sys.stderr)
 
 
-def _run_client(handle: str, folder: str) -> tuple[int, str]:
+def _run_client(handle: str, folder: Path) -> tuple[int, str]:
     """Run `kaggle datasets download` in `folder`, showing its progress.
 
     Returns:
@@ -248,6 +257,6 @@ def _credential_files() -> list[Path]:
     """The files that exist of those in which Kaggle's client looks for credentials."""
     home = Path.home() / ".kaggle"
     config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
-    folders = (Path(os.environ.get("KAGGLE_CONFIG_DIR") or home), home, config)
+    folders = dict.fromkeys((Path(os.environ.get("KAGGLE_CONFIG_DIR") or home), home, config))
     names = ("kaggle.json", "access_token", "access_token.txt", "credentials.json")
     return [folder / name for folder in folders for name in names if (folder / name).is_file()]

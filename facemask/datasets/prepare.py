@@ -24,7 +24,7 @@ from facemask.copies import duplicates
 from facemask.datasets.splits import group_callable
 from facemask.images.crops import resize
 from facemask.images.reading import find_images, read_image, unhidden
-from facemask.io.files import FacemaskError, read_json, write_json, write_whole
+from facemask.io.files import FacemaskError, one_at_a_time, read_json, write_json, write_whole
 
 # Folder names, in lower case without spaces, dots, dashes and underscores, and what they mean.
 # Extend these tables if your data set uses other words.
@@ -201,13 +201,31 @@ def prepare(
     if before["settings"] == settings:
         return folder
 
+    with one_at_a_time(folder, "prepares"):
+        if done.is_file() and read_json(done)["settings"] == settings:
+            return folder  # by the run that was waited for
+        _write_split(source, folder, labelled, named, settings, ratio, grouped)
+    return folder
+
+
+def _write_split(
+    source: Path,
+    folder: Path,
+    labelled: dict[Path, tuple[str, str]],
+    named: set[str],
+    settings: dict,
+    ratio: tuple[float, float, float],
+    grouped: bool,
+) -> None:
+    """Read, resize and write all pictures, whole or not at all; see `prepare`."""
+    size = settings["image_size"]
     names = {p: p.relative_to(source).as_posix() for p in labelled}
     excluded = named & set(names.values())
     paths = [p for p in labelled if names[p] not in excluded]
     sources: dict[str, str] = {}
     unreadable: list[list[str]] = []
     with write_whole(folder) as partial:
-        for path, image in zip(paths, read_images(paths, image_size, f"Preparing {name}")):
+        for path, image in zip(paths, read_images(paths, size, f"Preparing {folder.name}")):
             if isinstance(image, FacemaskError):
                 unreadable.append([names[path], str(image.__cause__ or image)])
                 continue
@@ -217,7 +235,7 @@ def prepare(
             if not cv2.imwrite(str(target), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
                 raise OSError(f"cannot write {target.name}")
             sources[target.stem] = names[path]
-        published = _complete_splits(partial, seed, ratio, grouped)
+        published = _complete_splits(partial, settings["seed"], ratio, grouped)
         counts = _count(partial, {label for _, label in labelled.values()})
         with open(partial / "files.csv", "w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
@@ -237,7 +255,6 @@ def prepare(
                 "exclude_unknown": sorted(named - excluded),
             },
         )
-    return folder
 
 
 def _complete_splits(

@@ -1,23 +1,42 @@
 """Reading pictures as people have them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pi_heif
-from PIL import Image, ImageOps
+from PIL import Image
 
+from facemask.images import bombs
 from facemask.io.files import FacemaskError
 
 IMAGE_SUFFIXES = {
     ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".heif",
 }  # fmt: skip
+STRIP = 1 << 20  # pixels that are converted at a time
+# EXIF's eight ways to hold a camera, as what has to be done to rows and columns.
+Turn = Callable[[np.ndarray], np.ndarray]
+TURNS: dict[int, Turn] = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a[::-1].swapaxes(0, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a[:, ::-1].swapaxes(0, 1),
+}
 pi_heif.register_heif_opener()  # HEIC, the format of iPhones, which Pillow alone cannot read
+Image.init()
+# What is read, whatever a file is named. Of Pillow's other formats some start a program
+# (Ghostscript for EPS), and the rest is seldom met and little tried on hostile files.
+FORMATS = {
+    "JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "HEIF", "AVIF", "JPEG2000", "PPM",
+} & set(Image.OPEN)  # fmt: skip
 
 
 def read_image(path: str | Path | BinaryIO) -> np.ndarray:
-    """Read any picture Pillow knows as the eye sees it.
+    """Read a picture of one of FORMATS as the eye sees it.
 
     EXIF rotation is applied; grey, palette, CMYK and 16-bit pictures become 8-bit RGB;
     transparency is laid on white; of an animation the first frame is taken.
@@ -26,28 +45,58 @@ def read_image(path: str | Path | BinaryIO) -> np.ndarray:
         uint8 RGB array of shape (height, width, 3), values 0..255.
 
     Raises:
-        FacemaskError: the file is missing, empty, truncated or not a picture.
+        FacemaskError: the file is missing, empty, truncated, not a picture, or would take too
+            much to read (see `bombs`).
     """
     try:
-        with Image.open(path) as image:
-            image.load()
-            image = ImageOps.exif_transpose(image)
-            if image.mode.startswith("I") or image.mode == "F":  # 16-bit and float grey
-                values = np.asarray(image, dtype=np.float64)
-                top = 255.0 if values.max() <= 255 else 65535.0
-                image = Image.fromarray((values * (255 / top)).clip(0, 255).astype(np.uint8))
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-                image = Image.alpha_composite(white, image)
-            return np.asarray(image.convert("RGB"))
+        pixels, turn = _read(path)  # Pillow's own copy is gone before a turned one is made
+        return np.ascontiguousarray(turn(pixels))
     except FileNotFoundError as error:
         raise FacemaskError(f"{path} does not exist; check the name") from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, MemoryError) as error:
         raise FacemaskError(f"{path} is too large to open safely; make it smaller") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # for a damaged file each of the formats' readers has its own
         message = f"{path} cannot be read as a picture ({error}); leave it out"
         raise FacemaskError(message) from error
+
+
+def _read(path: str | Path | BinaryIO) -> tuple[np.ndarray, Turn]:
+    """A picture as it is stored, uint8 RGB, and how it has to be turned."""
+    with Image.open(path, formats=sorted(FORMATS)) as image:
+        bombs.check(image)
+        image.load()
+        return _rgb(image), _turn(image)
+
+
+def _turn(image: Image.Image) -> Turn:
+    """How EXIF says that the picture has to be turned; not at all if its EXIF is damaged."""
+    try:
+        return TURNS[image.getexif()[0x0112]]
+    except Exception:  # what is wrong beside the picture is no reason to leave it out
+        return lambda a: a
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """A loaded picture as uint8 RGB, strip by strip, as whole copies of large ones take room."""
+    width, height = image.size
+    rows = max(1, STRIP // width)
+    boxes = [(0, y, width, min(y + rows, height)) for y in range(0, height, rows)]
+    deep = image.mode.startswith("I") or image.mode == "F"  # 16-bit and float grey
+    if deep:
+        brightest = max(np.nan_to_num(np.asarray(image.crop(box))).max() for box in boxes)
+        top = 255 if brightest <= 255 else 65535
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    for box in boxes:
+        strip = image.crop(box)
+        if deep:
+            values = np.nan_to_num(np.asarray(strip, dtype=np.float64)) * (255 / top)
+            strip = Image.fromarray(values.clip(0, 255).astype(np.uint8))
+        if strip.has_transparency_data:
+            strip = strip.convert("RGBA")
+            white = Image.new("RGBA", strip.size, (255, 255, 255, 255))
+            strip = Image.alpha_composite(white, strip)
+        pixels[box[1] : box[3]] = np.asarray(strip.convert("RGB"))
+    return pixels
 
 
 def find_images(folder: str | Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, JSON, Markdown tables, work ahead in threads.
+"""Files: written whole or not at all, JSON, locks, Markdown tables, work ahead in threads.
 
 The lowest room: it imports nothing of the project. Start with `files`.
 """

@@ -4,11 +4,16 @@ import contextlib
 import json
 import os
 import shutil
+import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from facemask.io import locks
+
+RUNS_AT_ONCE = 8  # that write to one file or folder and can be told from killed ones
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent  # the project's top folder, in a clone
 IN_CLONE = (ROOT / "pyproject.toml").is_file()
@@ -26,34 +31,132 @@ def write_whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it into place if the block succeeds.
 
     Works for a file and for a folder. If the block raises, nothing is left behind and what stood
-    at `path` before is untouched.
+    at `path` before is untouched. What a killed run left is removed by the next one that writes
+    to the same `path`; several may do so at once, and the last one stays.
 
     Raises:
         FacemaskError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    # The suffix stays last: many writers choose the format by it.
-    partial = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        if partial.is_dir() and path.exists():
-            old = path.with_name(f".{path.name}-old-{uuid.uuid4().hex[:8]}")
-            path.rename(old)
-            partial.rename(path)
-            shutil.rmtree(old)
-        else:
-            os.replace(partial, path)
+        with _names_beside(path) as (partial, old):
+            yield partial
+            with locks.alone_in(path.parent):
+                _put_in_place(partial, path, old)
+            _remove(old)
     except OSError as error:
         raise FacemaskError(
             f"cannot write {path}: {error.strerror or error}; free some space or choose another "
             "folder, then run the same command again"
         ) from error
+
+
+@contextlib.contextmanager
+def scratch_folder(path: str | Path) -> Iterator[Path]:
+    """Give a new hidden folder beside `path`, and remove it in the end.
+
+    What a killed run left is removed by the next one that asks for the same `path`.
+    """
+    with _names_beside(Path(path)) as (folder, _):
+        folder.mkdir()
+        yield folder
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: str | Path, doing: str) -> Iterator[None]:
+    """Wait, with a line that says so, while another run is in such a block for the same `path`.
+
+    One that was killed is not waited for. Where there are no locks, nothing is.
+
+    Args:
+        path: of what is made, which need not exist; its folder is made.
+        doing: what the runs do, such as "prepares".
+    """
+    path = Path(path)
+    lock, held, said = path.with_name(f".{path.name}-run"), None, False
+    # No locks on a network drive, or a folder that cannot be written: whoever writes will say so.
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while locks.AVAILABLE and (held := locks.take(lock)) is None:
+            if not said:
+                print(f"another run {doing} {path}; waiting for it", file=sys.stderr, flush=True)
+                said = True
+            time.sleep(0.2)
+    try:
+        yield
     finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
+        if held is not None:
+            locks.give_back(lock, held)
+
+
+def _put_in_place(partial: Path, path: Path, old: Path) -> None:
+    if not (partial.is_dir() and path.exists()):
+        os.replace(partial, path)
+        return
+    path.rename(old)
+    try:
+        partial.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+
+
+@contextlib.contextmanager
+def _names_beside(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Hidden names beside `path`, for what is half made and for what it replaces.
+
+    Each number that goes into them has a lock, held as long as a run uses them. Where the lock
+    is free and the names are there, a run was killed, and what it left is removed. Without locks
+    the names are random, and stay.
+    """
+    numbers = {n: path.with_name(f".{path.name}-lock{n}") for n in range(RUNS_AT_ONCE)}
+    mine, held = uuid.uuid4().hex[:8], None
+    for number, lock in numbers.items():
+        # Beyond the first free number only those that have been used are of interest.
+        if not locks.AVAILABLE or (held is not None and not lock.exists()):
+            continue
+        try:
+            file = locks.take(lock)
+        except OSError:  # a network drive without locks, or a folder that cannot be written
+            break
+        if file is None:
+            continue  # a run that lives
+        with locks.alone_in(path.parent):
+            _clear(path, *_names(path, number))
+        if held is None:
+            mine, held = str(number), file
         else:
-            partial.unlink(missing_ok=True)
+            locks.give_back(lock, file)
+    partial, old = _names(path, mine)
+    try:
+        yield partial, old
+    finally:
+        _remove(partial)
+        if held is not None:
+            locks.give_back(numbers[int(mine)], held)
+
+
+def _names(path: Path, mark: str | int) -> tuple[Path, Path]:
+    # The suffix stays last: many writers choose the format by it.
+    partial = path.with_name(f".{path.stem}-part{mark}{path.suffix}")
+    return partial, path.with_name(f".{path.name}-old{mark}")
+
+
+def _clear(path: Path, partial: Path, old: Path) -> None:
+    """Remove what a killed run left; what it had just moved aside comes back."""
+    if old.exists() and not path.exists():
+        old.rename(path)
+    _remove(old)
+    _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def write_json(path: str | Path, value: Any) -> None:

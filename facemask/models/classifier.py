@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from facemask.io.files import FacemaskError
 from facemask.models import tfjs
-from facemask.models.batches import Predict, in_batches
+from facemask.models.batches import Predict, check_shapes, in_batches
 
 
 class Classifier(NamedTuple):
@@ -38,8 +38,12 @@ def load(path: str | Path) -> Classifier:
     `labels.txt` is looked for beside the model. A model's folder stands for the `model.tflite` in
     it, which starts at once, or else for the `model.keras`.
 
+    Nothing that came with a model runs while it is loaded. When it judges, a SavedModel's graph may
+    read and write files: load only those you trust.
+
     Raises:
-        FacemaskError: a file is missing or damaged, or the labels do not fit the model.
+        FacemaskError: a file is missing or damaged, the labels do not fit the model, it is no
+            classifier of pictures, or a `.keras` file holds more than Keras' own layers.
     """
     path = model_file(path)
     if not path.exists():
@@ -84,7 +88,13 @@ def read_labels(model: Path) -> list[str]:
     """The class names in the labels.txt inside or beside a model."""
     for folder in (model, model.parent):
         if (folder / "labels.txt").is_file():
-            return (folder / "labels.txt").read_text(encoding="utf-8").split()
+            try:
+                return (folder / "labels.txt").read_text(encoding="utf-8").split()
+            except (OSError, UnicodeDecodeError) as error:
+                raise FacemaskError(
+                    f"{folder / 'labels.txt'} cannot be read ({error}); copy it from where the "
+                    "model was exported"
+                ) from error
     raise FacemaskError(
         f"labels.txt is missing beside {model}; copy it from where the model was exported"
     )
@@ -104,8 +114,10 @@ def _with_tensorflow(path: Path) -> Loaded:
 
 def _tflite(path: Path) -> Loaded:
     interpreter = Interpreter(model_path=str(path), num_threads=2)
-    (model_input,) = interpreter.get_input_details()
-    (model_output,) = interpreter.get_output_details()
+    interpreter.allocate_tensors()  # what it lacks or has too much of is said now
+    takes, gives = interpreter.get_input_details(), interpreter.get_output_details()
+    check_shapes(path, [t["shape"].tolist() for t in takes], [g["shape"].tolist() for g in gives])
+    model_input, model_output = takes[0], gives[0]
     index, dtype = model_input["index"], model_input["dtype"]
     scale, zero = model_output["quantization"]
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facemask.io.files import FacemaskError, read_json
+from facemask.io.files import FacemaskError
 from facemask.io.install import ToolMissing, install_once, run_install
 
 NODE_FILES = Path(__file__).parent / "tfjs_node"
@@ -29,20 +29,52 @@ def read_signature(folder: str | Path) -> Signature:
     """Input and output of a TF.js graph model, from its model.json.
 
     Raises:
-        FacemaskError: model.json is missing, or the model is not a picture classifier.
+        FacemaskError: model.json is missing or damaged, or the model is not a picture classifier.
     """
     path = Path(folder) / "model.json"
+    description = _read_description(path)
     try:
-        signature = read_json(path)["signature"]
+        signature = description["signature"]
         [(name, image)] = signature["inputs"].items()
         [probabilities] = signature["outputs"].values()
         _, height, width, channels = _shape(image)
         _, classes = _shape(probabilities)
-    except (KeyError, ValueError, TypeError) as error:
-        raise FacemaskError(f"{path} does not describe a picture classifier ({error!r})") from error
-    if height != width or channels != 3 or image["dtype"] != "DT_FLOAT":
-        raise FacemaskError(f"{path} takes {_shape(image)}, not square float32 RGB pictures")
+        number_type = image["dtype"]
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise _no_classifier(path, error) from error
+    if height != width or channels != 3 or number_type != "DT_FLOAT":
+        raise FacemaskError(
+            f"{path} takes {_shape(image)}, not square float32 RGB pictures; name another model"
+        )
     return Signature(name, height, classes)
+
+
+def _read_description(path: Path) -> dict:
+    """What model.json holds, once its weights are known to lie beside it."""
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise FacemaskError(
+            f"{path} is missing or damaged ({error}); export the model again"
+        ) from error
+    try:
+        names = [name for group in description["weightsManifest"] for name in group["paths"]]
+        outside = [name for name in names if set(name) & set("/\\:")]
+    except (KeyError, TypeError) as error:
+        raise _no_classifier(path, error) from error
+    if outside:
+        raise FacemaskError(
+            f"{path} would have {outside[0]} read, which is not in its folder; get the model from "
+            "a source you trust"
+        )
+    return description
+
+
+def _no_classifier(path: Path, error: Exception) -> FacemaskError:
+    return FacemaskError(
+        f"{path} does not describe a picture classifier ({error!r}); export it again, or name "
+        "another model"
+    )
 
 
 def _shape(tensor: dict) -> list[int]:
@@ -87,6 +119,7 @@ def run(folder: str | Path, images: np.ndarray) -> tuple[np.ndarray, list[list[i
         ToolMissing: there is no Node.js, or TF.js cannot be installed.
         FacemaskError: the model cannot be loaded or run.
     """
+    _read_description(Path(folder) / "model.json")  # refuse before anything is installed
     script = install_node_packages() / "predict.mjs"
     with tempfile.TemporaryDirectory() as exchange:
         pixels, values = Path(exchange, "images.bin"), Path(exchange, "values.bin")

@@ -12,7 +12,7 @@ from tqdm.keras import TqdmCallback
 
 from facemask.datasets.prepare import load_split
 from facemask.images.augment import AUGMENTATIONS
-from facemask.io.files import FacemaskError, read_json, write_json, write_whole
+from facemask.io.files import FacemaskError, one_at_a_time, read_json, write_json, write_whole
 from facemask.models.networks import MODELS
 
 PATIENCE = 8  # epochs without a better validation loss before training stops
@@ -97,6 +97,14 @@ def train(
         "model": model_name, "labels": facts["labels"], "data": facts["settings"],
         "epochs": epochs, "batch_size": batch_size, "seed": seed,
     }
+    with one_at_a_time(folder, "trains"):
+        return _train(Path(split), folder, facts, settings)
+
+
+def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Model:
+    """Train, go on with a training or load what it gave; see `train`."""
+    model_name, epochs, seed = settings["model"], settings["epochs"], settings["seed"]
+    batch_size = settings["batch_size"]
     if (folder / "settings.json").is_file() and read_json(folder / "settings.json") != settings:
         shutil.rmtree(folder)  # made from other data or with other settings
     if (folder / "model.keras").is_file():

@@ -9,10 +9,11 @@ becomes the .json and the .csv file and is removed.
 import contextlib
 import csv
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from facemask.io.files import FacemaskError, write_whole
 
@@ -30,35 +31,51 @@ class Journal:
         about: what the run depends on; a journal begun with anything else is refused.
 
     Raises:
-        FacemaskError: the journal belongs to another run or cannot be written.
+        FacemaskError: the journal belongs to another run, is damaged or cannot be written.
     """
 
     def __init__(self, path: str | Path, about: dict):
         self.path = Path(path)
-        first = json.dumps({"about": about}, sort_keys=True) + "\n"
+        first = json.dumps({"about": about}, sort_keys=True).encode() + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "a+b")
             _lock(self._file, self.path)
-            end = _whole_lines(self.path)
-            self._file.truncate(end)
-            if end == 0:
-                self._file.write(first.encode())
-                self._file.flush()
-        except OSError as error:
-            raise _cannot_write(self.path, error) from error
-        with open(self.path, encoding="utf-8") as lines:
-            if lines.readline() != first:
+            self._file.seek(0)
+            begun = self._file.read(len(first))
+            if not first.startswith(begun):  # looked at before anything is cut off
                 self._file.close()
                 raise FacemaskError(
                     f"{self.path} was begun with another model or other settings; repeat that "
                     "command to finish it, or delete the file to start anew"
                 )
-        self.done = {answer["file"] for answer in read_journal(self.path)}
+            if begun == first:
+                self._file.truncate(_whole_lines(self.path))
+            else:
+                self._file.truncate(0)
+                self._file.write(first)
+                self._file.flush()
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+        try:
+            self.done = {answer["file"] for answer in read_journal(self.path)}
+        except FacemaskError:
+            self._file.close()
+            raise
 
     def add(self, answer: dict) -> None:
-        """Append an answer; after the return it survives the end of the process."""
-        line = json.dumps(answer) + "\n"
+        """Append an answer; after the return it survives the end of the process.
+
+        Raises:
+            FacemaskError: it cannot be written, or holds what is no number (NaN), which JSON
+                does not know.
+        """
+        try:
+            line = json.dumps(answer, allow_nan=False) + "\n"
+        except ValueError as error:
+            raise FacemaskError(
+                f"the model gives no number for {answer['file']}; train or export it again"
+            ) from error
         try:
             self._file.write(line.encode())
             self._file.flush()
@@ -82,11 +99,73 @@ class Journal:
 
 
 def read_journal(path: str | Path) -> Iterator[dict]:
-    """The answers in a journal, one after the other."""
-    with open(path, encoding="utf-8") as lines:
+    """The answers in a journal, one after the other.
+
+    Raises:
+        FacemaskError: a line is not an answer as `predict` describes it.
+    """
+    with open(path, "rb") as lines:
         next(lines, None)
-        for line in lines:
-            yield json.loads(line)
+        for number, line in enumerate(lines, 2):
+            answer = _parse(line)
+            if answer is None:
+                raise FacemaskError(
+                    f"{path} is damaged in line {number}; remove that line to have its picture "
+                    "judged again, or delete the file to start anew"
+                )
+            yield answer
+
+
+def _parse(line: bytes) -> dict | None:
+    """The answer that a line holds; None if it holds none."""
+    try:
+        value = json.loads(line.decode("utf-8"), parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return None
+    return value if _is_answer(value) else None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):  # JSON knows neither NaN nor Infinity
+        raise ValueError(text)
+    return value
+
+
+def _is_answer(value: Any) -> bool:
+    if not _is_flat(value, ("faces", "whole")) or not isinstance(value.get("file"), str):
+        return False
+    faces, whole, judged = value.get("faces"), value.get("whole"), value.get("judged")
+    if "error" in value:
+        return isinstance(value["error"], str) and not faces and not whole
+    if judged in ("whole picture", "no face"):
+        return faces == [] and _is_verdict(whole)
+    return (
+        judged in ("faces", "video") and whole is None and isinstance(faces, list)
+        and all(_is_verdict(face) and _is_box(face.get("box")) for face in faces)
+    )  # fmt: skip
+
+
+def _is_verdict(value: Any) -> bool:
+    return (
+        _is_flat(value, ("box", "probabilities")) and isinstance(value.get("label"), str)
+        and isinstance(value.get("probabilities"), dict)
+        and all(isinstance(p, (int, float)) for p in value["probabilities"].values())
+    )  # fmt: skip
+
+
+def _is_box(value: Any) -> bool:
+    return (
+        isinstance(value, list) and len(value) == 4
+        and all(isinstance(v, (int, float)) for v in value)
+    )  # fmt: skip
+
+
+def _is_flat(value: Any, but: tuple[str, ...]) -> bool:
+    """Whether it is a JSON object that holds no lists and objects, but in some of its fields."""
+    return isinstance(value, dict) and not any(
+        isinstance(inner, (dict, list)) for name, inner in value.items() if name not in but
+    )
 
 
 def write_answers_json(path: str | Path, answers: Iterator[dict]) -> None:

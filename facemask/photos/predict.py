@@ -138,7 +138,7 @@ def summarise(answers: Iterable[dict], labels: Sequence[str]) -> dict:
         pictures += 1
         no_face += answer["judged"] == "no face"
         for verdict in verdicts(answer):
-            counts[verdict["label"]] += 1
+            counts[verdict["label"]] = counts.get(verdict["label"], 0) + 1
     total = sum(counts.values())
     return {
         "pictures": pictures,

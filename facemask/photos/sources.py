@@ -45,12 +45,12 @@ def expand(pictures: Sequence[str | Path]) -> list[Source]:
 
 def _named(given: str) -> list[Source]:
     path = Path(given)
-    if path.is_dir():
+    if os.path.isdir(path):  # pathlib's own raises for a name that is too long
         found = [str(p) for p in find_images(path)]
         if not found:
             raise FacemaskError(f"{given} holds no pictures; name videos one by one")
         return [Source(name) for name in found]
-    if glob.has_magic(given) and not path.exists():
+    if glob.has_magic(given) and not os.path.exists(path):
         names = sorted(glob.glob(given, recursive=True))
         if not names:
             raise FacemaskError(f"no file matches {given}; check the pattern")

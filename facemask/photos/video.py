@@ -154,7 +154,7 @@ def judge_video(
     Raises:
         FacemaskError: it cannot be read as a video, or the target cannot be written.
     """
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise FacemaskError(f"{path} does not exist; check the name")
     capture = cv2.VideoCapture(str(path))
     unreadable = FacemaskError(f"{path} cannot be read as a video; convert it to .mp4")

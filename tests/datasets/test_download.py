@@ -9,49 +9,18 @@ import shutil
 import stat
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
-from kaggle_server import KaggleServer
-from PIL import Image
+from kaggle_server import HANDLE, KaggleServer, pictures_zip
 
 from facemask.datasets.download import dataset_name, download, install_credentials, unpack
 from facemask.images.reading import find_images
+from facemask.io import locks
 from facemask.io.files import FacemaskError
 
-HANDLE = "someone/masks"
 KAGGLE = int(importlib.metadata.version("kaggle").split(".")[0])
-
-# Put into the client's process by Python itself: its waits between tries become short, and with
-# FULL_DISK set what it downloads goes to a device on which every write fails as on a full disk.
-CUSTOMIZE = """
-import builtins, os, time
-wait, real = time.sleep, builtins.open
-time.sleep = lambda seconds: wait(min(seconds, 0.02))
-def full(path, mode="r", *args, **kwargs):
-    full_disk = str(path).endswith(".zip") and mode in ("wb", "ab")
-    return real("/dev/full" if full_disk else path, mode, *args, **kwargs)
-if os.environ.get("FULL_DISK"):
-    builtins.open = full
-"""
-
-
-def pictures_zip(count: int = 6, seed: int = 0, extra: dict[str, bytes] | None = None) -> bytes:
-    """A zip of noise pictures in two class folders, and of `extra` entries."""
-    rng = np.random.default_rng(seed)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for i in range(count):
-            picture = io.BytesIO()
-            noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
-            Image.fromarray(noise).save(picture, "PNG")
-            label = ("with_mask", "without_mask")[i % 2]
-            archive.writestr(f"Set/{label}/{i}.png", picture.getvalue())
-        for name, content in (extra or {}).items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
 
 def spoil(content: bytes) -> bytes:
     """The same zip with one byte of the first picture changed."""
@@ -62,37 +31,6 @@ def spoil(content: bytes) -> bytes:
 def everything(folder: Path) -> list[str]:
     """All below a folder, hidden files too: what a failure must not add to."""
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """An empty home folder and no credentials; the client waits little between tries."""
-    for name in list(os.environ):
-        if name.startswith("KAGGLE_") or name.lower() in ("no_proxy", "http_proxy", "all_proxy"):
-            monkeypatch.delenv(name)
-    folder = tmp_path / "home"
-    (folder / "site").mkdir(parents=True)
-    (folder / "site" / "sitecustomize.py").write_text(CUSTOMIZE)
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("USERPROFILE", str(folder))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / ".config"))
-    monkeypatch.setenv("PYTHONPATH", str(folder / "site"))
-    monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
-    return folder
-
-
-@pytest.fixture
-def server(home, monkeypatch):
-    with KaggleServer({HANDLE: pictures_zip()}) as server:
-        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
-        yield server
-
-
-@pytest.fixture
-def data(tmp_path):
-    folder = tmp_path / "data"
-    (folder / "raw").mkdir(parents=True)
-    return folder
 
 
 def fails(dataset: str, data: Path, match: str) -> None:
@@ -116,6 +54,17 @@ def test_public_set_needs_no_account_and_is_fetched_once(server, data, capfd, mo
     asked = len(server.requests)
     assert download(HANDLE) == folder
     assert len(server.requests) == asked
+
+
+@pytest.mark.skipif(not locks.AVAILABLE, reason="no locks: both fetch it")
+def test_two_at_once_fetch_it_once(server, data, capfd):
+    server.delay = 0.5
+    with ThreadPoolExecutor(2) as pool:
+        folders = list(pool.map(lambda _: download(HANDLE, data), range(2)))
+    assert len(find_images(folders[0])) == 6 and folders[0] == folders[1]
+    assert server.paths().count(f"/{HANDLE}") == 1
+    assert capfd.readouterr().err.count("another run fetches") == 1
+    assert [p.name for p in (data / "raw").iterdir()] == ["someone-masks"]
 
 
 def test_incomplete_folder_is_fetched_again(server, data):

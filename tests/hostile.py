@@ -1,0 +1,25 @@
+"""Hypothesis' way to the spoilt files of `facemask.benchmarks.torture`."""
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from facemask.benchmarks.torture import KINDS, PARTS, Case, Step, content_of
+from facemask.io.files import FacemaskError
+
+NUMBERS = st.integers(0, 2**32 - 1)
+STEPS = st.lists(st.builds(Step, st.sampled_from(KINDS), NUMBERS, NUMBERS), max_size=5)
+CASES = st.builds(Case, NUMBERS, NUMBERS, STEPS.map(tuple))
+# The same files in every run; the command of `torture` tries many more.
+SHORT = settings(max_examples=300, deadline=5000, derandomize=True, database=None)
+
+
+def holds(part: str, case: Case) -> None:
+    """The file is accepted, and what the part's check asserts is true, or it is refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            PARTS[part].check(content_of(part, case), Path(folder))
+        except FacemaskError as error:
+            assert not isinstance(error.__cause__, MemoryError)
