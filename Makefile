@@ -25,6 +25,9 @@ web: .venv/installed  ## build the web page from MODEL into web/dist and serve i
 bench: .venv/installed  ## measure speed and size into reports/bench.json; a quarter of an hour
 	@$(BIN)/python -m facemask.benchmarks.speed
 
+torture: .venv/installed  ## spoil 20,000 files of each kind and read them; an hour
+	@$(BIN)/python -m facemask.benchmarks.torture --inputs 20000
+
 notebooks: run  ## run the notebooks on DATASET and save them, without photographs, for committing
 	$(BIN)/python -m facemask.notebooks save --dataset "$(DATASET)"
 
@@ -58,4 +61,4 @@ clean:  ## remove the environment; data and models stay
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@touch $@
 
-.PHONY: help run lab test web bench notebooks release finder lock docs clean
+.PHONY: help run lab test web bench torture notebooks release finder lock docs clean

@@ -6,7 +6,8 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from facemask.benchmarks.torture import KINDS, PARTS, Case, Step, content_of
+from facemask.benchmarks.spoilt import KINDS, Case, Step
+from facemask.benchmarks.torture import PARTS, content_of
 from facemask.io.files import FacemaskError
 
 NUMBERS = st.integers(0, 2**32 - 1)

@@ -297,6 +297,18 @@ def photos_speed() -> str:
             f"of the run, {second:.0f} MB in the second, {memory['MB, most']:.0f} MB at most.")
 
 
+def torture_table() -> str:
+    """Spoilt files and what became of them, from reports/torture.json."""
+    rows = [
+        [part, *(f"{row[key]:,}" for key in
+                 ("inputs", "accepted", "refused with a message", "failures")),
+         f"{row['slowest, ms of processor time']:,.0f} ms", f"{row['peak MB']:,.0f} MB"]
+        for part, row in sorted(read_json(REPORTS / "torture.json").items())
+    ]
+    return table(["files", "tried", "accepted", "refused with a message", "failures", "slowest",
+                  "memory at most"], rows)
+
+
 def page_facts() -> str:
     """The web page's speed in headless Chromium, in a sentence."""
     row = read_json(REPORTS / "photos.json")["page"]
@@ -401,6 +413,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "photos-peer": photos_peer,
     "photos-speed": photos_speed,
     "page": page_facts,
+    "torture": torture_table,
     **card.BLOCKS,
     **finders.BLOCKS,
     "12k-copies": lambda: copies_table("face-mask-12k"),

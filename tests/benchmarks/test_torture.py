@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from facemask.benchmarks import torture
+from facemask.benchmarks import spoilt, torture
 from facemask.io.files import FacemaskError
 
 
@@ -20,13 +20,13 @@ def test_the_same_number_gives_the_same_file():
 
 
 def test_every_step_changes_something():
-    good, other = torture.pictures()[1], torture.journals()[1]
-    for kind in set(torture.KINDS) - {"mend"}:
-        steps = [(torture.Step(kind, place, 4099),) for place in range(400)]
+    good, other = spoilt.pictures()[1], spoilt.journals()[1]
+    for kind in set(spoilt.KINDS) - {"mend"}:
+        steps = [(spoilt.Step(kind, place, 4099),) for place in range(400)]
         content = other if kind == "token" else good
-        assert any(torture.spoil(content, other, each) != content for each in steps), kind
+        assert any(spoilt.spoil(content, other, each) != content for each in steps), kind
     broken = good[:-20] + b"x" + good[-19:]
-    assert torture.mend_png(broken) != broken and torture.mend_png(good) == good
+    assert spoilt.mend_png(broken) != broken and spoilt.mend_png(good) == good
 
 
 def test_what_counts_as_a_failure(tmp_path):
@@ -52,17 +52,17 @@ def test_what_counts_as_a_failure(tmp_path):
 def test_what_is_left_behind_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(torture, "unpack", lambda source, target: Path(target.parent, "x").touch())
     with pytest.raises(AssertionError, match="written outside"):
-        torture.check_archive(torture.archives()[0], tmp_path)
+        torture.check_archive(spoilt.archives()[0], tmp_path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures by /proc")
 def test_the_worker_measures_and_outlives_a_crash(tmp_path):
     with torture.Worker("images", tmp_path) as worker:
-        small = worker.check(torture.pictures()[0])
+        small = worker.check(spoilt.pictures()[0])
         assert small.kind == "accepted" and small.megabytes < 20
         rows = bytes((3 * 4000 + 1) * 4000)
-        large = worker.check(torture.png(4000, 4000, 2, rows))
+        large = worker.check(spoilt.png(4000, 4000, 2, rows))
         assert large.kind == "accepted" and 100 < large.megabytes < 300
         os.kill(worker.process.pid, signal.SIGKILL)
         assert worker.check(b"").kind == "failed"
-        assert worker.check(torture.pictures()[0]).kind == "accepted"
+        assert worker.check(spoilt.pictures()[0]).kind == "accepted"

@@ -9,7 +9,7 @@ from hostile import CASES, SHORT, holds
 from hypothesis import given
 from PIL import Image, ImageOps
 
-from facemask.benchmarks import torture
+from facemask.benchmarks import spoilt, torture
 from facemask.images import bombs
 from facemask.images.reading import read_image
 from facemask.io.files import FacemaskError
@@ -30,7 +30,7 @@ def test_spoilt_pictures(case):
 ])  # fmt: skip
 def test_bombs_take_neither_time_nor_memory(name, tmp_path):
     with torture.Worker("images", tmp_path) as worker:
-        outcome = worker.check(torture.bombs()[name]())
+        outcome = worker.check(spoilt.bombs()[name]())
     assert outcome.kind != "failed", outcome
 
 
@@ -41,7 +41,7 @@ def refused(content: bytes, match: str) -> None:
 
 def test_no_more_pixels_than_fit_into_a_gigabyte():
     side = int(bombs.MOST_PIXELS**0.5) + 1
-    refused(torture.png(side, side), "too large to open safely")
+    refused(spoilt.png(side, side), "too large to open safely")
     file = io.BytesIO()
     side = int(bombs.FEWER_PIXELS["WEBP"] ** 0.5) + 1
     Image.new("L", (side, side)).save(file, "WEBP", quality=1, method=0)
@@ -50,24 +50,24 @@ def test_no_more_pixels_than_fit_into_a_gigabyte():
 
 def test_jpeg_that_goes_over_its_pixels_again_and_again():
     """500 scans of 10,000 x 10,000 pixels, 660 kB, took half a minute."""
-    refused(torture.many_scans(2000, 600), "too large to open safely")
-    assert read_image(io.BytesIO(torture.many_scans(200, 20))).shape == (200, 200, 3)
+    refused(spoilt.many_scans(2000, 600), "too large to open safely")
+    assert read_image(io.BytesIO(spoilt.many_scans(200, 20))).shape == (200, 200, 3)
 
 
 def test_what_phones_append_to_a_jpeg_is_not_taken_for_scans(monkeypatch):
     monkeypatch.setattr(bombs, "MOST_PASSES", 20 * 200 * 200)
-    good = torture.many_scans(200, 1)
+    good = spoilt.many_scans(200, 1)
     video = b"\xff\xda" * 1000
     assert read_image(io.BytesIO(good + video)).shape == (200, 200, 3)
     comment = b"\xff\xfe" + (2002).to_bytes(2, "big") + video
     assert read_image(io.BytesIO(good[:2] + comment + good[2:])).shape == (200, 200, 3)
-    refused(torture.many_scans(200, 30), "too large to open safely")
+    refused(spoilt.many_scans(200, 30), "too large to open safely")
 
 
 def test_tiff_whose_tile_is_larger_than_the_picture():
     """One of 25,600 x 25,600 in a picture of 100 x 100, 2 MB, took 2 GB."""
-    refused(torture.large_tile(100, 4112), "too large to open safely")
-    assert read_image(io.BytesIO(torture.large_tile(100, 128))).shape == (100, 100, 3)
+    refused(spoilt.large_tile(100, 4112), "too large to open safely")
+    assert read_image(io.BytesIO(spoilt.large_tile(100, 128))).shape == (100, 100, 3)
 
 
 def test_no_format_that_starts_a_program():
