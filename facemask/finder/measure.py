@@ -153,7 +153,8 @@ def measure(archives: Path, data_dir: Path, folder: Path, part: str) -> dict:
     if part == "test":
         raw = download(str(archives / PRAJNASB), data_dir)
         portraits = [read_image(p) for p in find_labelled(raw)]
-    report: dict = {"part": part, "finders": {}, "threshold": finder.THRESHOLD}
+    report: dict = {"part": part, "finders": {}, "threshold": finder.THRESHOLD,
+                    "small, canvas px": finder.SMALL, "more for small": finder.SMALL_EXTRA}
     for name, find in finders(folder).items():
         peers = list(PEERS)
         other = 1 - peers.index(name) if name in peers else None

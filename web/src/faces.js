@@ -61,7 +61,7 @@ function canvas(image, { side, enlarge, multiple }) {
 }
 
 // Steps 2 and 3. (JavaScript's sort keeps the order of ties.)
-function decode(levels, width, { threshold }) {
+function decode(levels, width, { threshold, small, smallExtra }) {
   const least = Math.log(threshold / (1 - threshold));
   const found = [];
   for (const { stride, scores, boxes } of levels) {
@@ -73,7 +73,9 @@ function decode(levels, width, { threshold }) {
       const [w, h] = [length(logW), length(logH)];
       const x = ((cell % columns) + dx) * stride - w / 2;
       const y = (Math.floor(cell / columns) + dy) * stride - h / 2;
-      found.push({ x, y, w, h, score: 1 / (1 + Math.exp(-logit)) });
+      const score = 1 / (1 + Math.exp(-logit));
+      const needed = Math.sqrt(w * h) < small ? threshold + smallExtra : threshold;
+      if (score >= needed) found.push({ x, y, w, h, score });
     });
   }
   return found.sort((a, b) => b.score - a.score);
