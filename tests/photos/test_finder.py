@@ -177,7 +177,18 @@ def test_decode_places_a_box_of_each_level():
         assert x + w / 2 == pytest.approx((column + 0.5) * stride)
         assert y + h / 2 == pytest.approx(1.25 * stride)
         assert score == pytest.approx(1 / (1 + np.exp(stride / 16 - 3)))
-    assert len(finder.decode(maps, 0.8)) == 2
+    assert len(finder.decode(maps, 0.75)) == 2
+
+
+def test_a_small_box_needs_a_higher_score():
+    score = np.full((1, 4, 4, 1), -9, np.float32)
+    box = np.zeros((1, 4, 4, 4), np.float32)
+    score[0, 0, :2, 0] = np.log(0.5 / 0.5)  # twice a score of 0.5
+    box[0, 0, 0, 2:] = np.log((finder.SMALL - 1) / 8)
+    box[0, 0, 1, 2:] = np.log((finder.SMALL + 1) / 8)
+    (kept,) = finder.decode([score, box], 0.5 - finder.SMALL_EXTRA / 2)
+    assert kept[2] == pytest.approx(finder.SMALL + 1)
+    assert len(finder.decode([score, box], 0.49 - finder.SMALL_EXTRA)) == 2
 
 
 def test_suppress_keeps_the_best_of_those_that_overlap():
