@@ -2,11 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # before any test imports TensorFlow
 
 import pytest  # noqa: E402
+from trained import Trained  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,11 +26,6 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from facemask.datasets.sample import make_sample
 
     return make_sample(tmp_path_factory.mktemp("drawn") / "faces", per_class=60, seed=1)
-
-
-class Trained(NamedTuple):
-    split: Path
-    run: Path
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from conftest import Trained
+from trained import Trained
 
 from facemask.evaluation import folds
 from facemask.evaluation.evaluate import evaluate, predict_split
