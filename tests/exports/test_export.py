@@ -176,5 +176,5 @@ def test_saved_model_without_its_variables(exported, tmp_path):
 def test_damaged_keras_file(trained, tmp_path):
     (tmp_path / "model.keras").write_bytes(b"not a zip")
     shutil.copy(trained.run / "compact/labels.txt", tmp_path)
-    with pytest.raises(FacemaskError, match="cannot be loaded"):
+    with pytest.raises(FacemaskError, match="not a whole .keras file"):
         classifier.load(tmp_path)
