@@ -167,8 +167,9 @@ def predict(
         that could not be read.
 
     Raises:
-        FacemaskError: not one picture could be read.
+        FacemaskError: not one picture could be read, or the face finder is missing.
     """
+    finder.released()  # if it is missing, that is said once and not of each picture
     paths = []
     for path in map(Path, pictures):
         paths += find_images(path) if path.is_dir() else [path]

@@ -18,6 +18,7 @@ from facemask.benchmarks import browser
 from facemask.datasets.sample import draw_scene
 from facemask.exports import export
 from facemask.images.boxes import overlaps
+from facemask.images.crops import crop_faces
 from facemask.images.crops import resize as resize_in_python
 from facemask.io.files import RELEASE, ROOT
 from facemask.io.install import ToolMissing
@@ -107,7 +108,8 @@ def pictures(model, tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pictures")
     scene, _ = draw_scene(np.random.default_rng(0), faces=4)
     size = model[0].image_size
-    face, _ = draw_scene(np.random.default_rng(3), faces=1, width=size, height=size)
+    wide, (person,) = draw_scene(np.random.default_rng(3), faces=1, width=4 * size, height=4 * size)
+    face = crop_faces(wide, np.array([person["box"]]), size, 0.1)[0]
     video = folder / "video.mjpeg"  # a row of JPEG files, which Chromium can play as a webcam
     film, _ = draw_scene(np.random.default_rng(5), faces=FILM_FACES)
     _, jpeg = cv2.imencode(".jpg", film[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
