@@ -324,7 +324,7 @@ def commands_table() -> str:
     report = read_json(REPORTS / "commands.json")
 
     def amount(value: float | None, unit: str) -> str:
-        return "-" if value is None else f"{value:,.0f} {unit}"
+        return "-" if value is None else f"{value:,.{0 if value >= 10 else 1}f} {unit}"
 
     rows = [
         [f"`{name}`", amount(row["seconds"], "s"), amount(row["megabytes"], "MB"),
