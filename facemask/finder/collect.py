@@ -28,10 +28,9 @@ from facemask.images.boxes import match, overlaps, size
 from facemask.images.crops import crop_faces
 from facemask.images.reading import read_image
 from facemask.io.files import read_json, write_json, write_whole
-from facemask.release.collect import split_3class
+from facemask.release.collect import ARCHIVES, split_3class
 from facemask.release.photos import photos_of, split
 
-FACES = {"12k": "face-mask-12k-images-dataset.zip", "3class": "face-mask-3class.zip"}
 SIDES = (640, 1152)  # longer side at which the teachers look
 SURE = (0.45, 0.3)  # YuNet's and CenterFace's scores from which their agreement makes a face
 ALONE = (0.5, 0.3)  # and from which what one sees alone is unsure
@@ -144,7 +143,7 @@ def allowed_faces(archives: Path, data_dir: Path, folder: Path, unseen: list) ->
     Args:
         unseen: (path, boxes) of photos whose faces must not be trained on.
     """
-    raw = {archive: download(str(archives / file), data_dir) for archive, file in FACES.items()}
+    raw = {name: download(str(archives / ARCHIVES[name]), data_dir) for name in ("12k", "3class")}
     paths = [p for p, (part, _) in find_labelled(raw["12k"]).items() if part == "train"]
     paths += split_3class(raw["3class"], data_dir / "release")[0]
     if not (folder / "left-out.json").is_file():

@@ -29,16 +29,16 @@ from tqdm import tqdm
 from facemask.datasets.download import download
 from facemask.datasets.prepare import find_labelled
 from facemask.finder import blazeface, teachers
-from facemask.finder.collect import FACES, look
+from facemask.finder.collect import look
 from facemask.images.boxes import match, overlaps, size
 from facemask.images.reading import read_image
 from facemask.io.files import FacemaskError, read_json, write_json
 from facemask.metrics.detection import BANDS
 from facemask.photos import finder
-from facemask.release.photos import photos_of, split
+from facemask.release.collect import ARCHIVES
+from facemask.release.photos import of_part, photos_of
 
 REPORT = Path("reports/finder.json")
-PRAJNASB = "prajnasb-observations.zip"
 PEERS = {"YuNet n": 0.6, "CenterFace": 0.4}  # and their thresholds, at 640 px
 FOUND, SEEN = 0.3, 0.3  # IoU, and a teacher's score
 Find = Callable[[np.ndarray], np.ndarray]
@@ -144,14 +144,13 @@ def measure(archives: Path, data_dir: Path, folder: Path, part: str) -> dict:
     """All figures; see the module's text."""
     cv2.setNumThreads(1)
     by_archive = photos_of(archives, data_dir)
-    parts = split(by_archive, data_dir / "finder" / "copies.npz")
-    rows = [(a, p, boxes) for a, scenes in by_archive.items() for p, boxes, _ in scenes
-            if parts[f"{a}/{p.name}"] == part]
+    rows = [(a, p, boxes) for a, scenes in of_part(by_archive, part).items()
+            for p, boxes, _ in scenes]
     seen = look([p for _, p, _ in rows], data_dir / "finder" / f"teachers-{part}.json")
     photos = [(a, read_image(p), boxes) for a, p, boxes in rows]
     portraits = []
     if part == "test":
-        raw = download(str(archives / PRAJNASB), data_dir)
+        raw = download(str(archives / ARCHIVES["prajnasb"]), data_dir)
         portraits = [read_image(p) for p in find_labelled(raw)]
     report: dict = {"part": part, "finders": {}, "threshold": finder.THRESHOLD,
                     "small, canvas px": finder.SMALL, "more for small": finder.SMALL_EXTRA}
@@ -161,7 +160,7 @@ def measure(archives: Path, data_dir: Path, folder: Path, part: str) -> dict:
         report["finders"][name] = on_photos(find, photos, seen, other)
         if portraits:
             report["finders"][name]["prajnasb"] = on_portraits(find, portraits)
-    crops = find_labelled(download(str(archives / FACES["12k"]), data_dir))
+    crops = find_labelled(download(str(archives / ARCHIVES["12k"]), data_dir))
     report["whole"] = {
         "12k": whole([read_image(p) for p, (split, _) in crops.items() if split == part]),
         "photos": whole([image for _, image, _ in photos]),

@@ -22,11 +22,11 @@ from facemask.exports import tfjs, tflite
 from facemask.finder.collect import collect, read
 from facemask.finder.train import RELEASED, Schedule, train
 from facemask.images.boxes import match
-from facemask.io.files import ROOT, FacemaskError, read_json, write_json, write_whole
+from facemask.io.files import FINDER, FacemaskError, read_json, write_json, write_whole
 from facemask.models import tfjs as runner
 from facemask.photos import finder
 
-OUT = ROOT / "models" / "finder"
+OUT = FINDER.parent
 FORMS = ("model.tflite", "model-float16.tflite", "model-int8.tflite")
 # At most so large a difference in a score, and at least so many of the faces found the same.
 BOUNDS = {

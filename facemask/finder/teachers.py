@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from facemask.io.files import FacemaskError
-from facemask.photos.finder import suppress
+from facemask.photos.finder import STRIDES, suppress
 
 YUNET = "yunet_n_dynamic.onnx"
 SAME = 0.4  # IoU from which two boxes are one face
@@ -47,21 +47,19 @@ def yunet(file: Path, threads: int = 1, floor: float = 0.2) -> Finder:
         A function; its boxes are x, y, width, height in pixels of the picture and a score 0..1,
         best first.
     """
-    session = _yunet_session(file, threads)
-    names = [f"{kind}_{s}" for kind in ("cls", "obj", "bbox") for s in (8, 16, 32)]
+    answer = yunet_maps(file, threads)
 
     def find(image: np.ndarray, side: int) -> np.ndarray:
         canvas, scale = _canvas(image, side)
-        blob = canvas[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)  # BGR, 0..255
-        values = session.run(names, {"input": np.ascontiguousarray(blob)})
-        rows = []
-        for k, stride in enumerate((8, 16, 32)):
-            score = np.sqrt(values[k][0, :, 0] * values[3 + k][0, :, 0])
-            box = values[6 + k][0]
-            y, x = np.divmod(np.arange(len(score)), canvas.shape[1] // stride)
+        found, start, rows = answer(canvas[None])[0], 0, []
+        for stride in STRIDES:
+            height, width = (extent // stride for extent in canvas.shape[:2])
+            score, box = np.split(found[start : start + height * width, :5], [1], axis=1)
+            start += height * width
+            y, x = np.divmod(np.arange(height * width), width)
             centre = (np.stack([x, y], axis=1) + box[:, :2]) * stride
             size = np.exp(box[:, 2:]) * stride
-            rows.append(np.column_stack([centre - size / 2, size, score])[score >= floor])
+            rows.append(np.hstack([centre - size / 2, size, score])[score[:, 0] >= floor])
         return _finish(np.concatenate(rows), scale)
 
     return find
@@ -75,8 +73,10 @@ def yunet_maps(file: Path, threads: int = 1) -> Callable[[np.ndarray], np.ndarra
         (B, cells, 15), cells ordered as `network.flat` orders them: score 0..1, box and five
         landmarks (x, y), both in cells as YuNet gives them: its boxes are coded like ours.
     """
-    session = _yunet_session(file, threads)
-    names = [f"{kind}_{s}" for kind in ("cls", "obj", "bbox", "kps") for s in (8, 16, 32)]
+    if not file.is_file():
+        raise FacemaskError(f"{file} is missing; set FACEMASK_YUNET to YuNet's ONNX file")
+    session = _session(file.read_bytes(), threads)
+    names = [f"{kind}_{s}" for kind in ("cls", "obj", "bbox", "kps") for s in STRIDES]
 
     def answer(images: np.ndarray) -> np.ndarray:
         blob = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2), np.float32)
@@ -85,12 +85,6 @@ def yunet_maps(file: Path, threads: int = 1) -> Callable[[np.ndarray], np.ndarra
         return np.concatenate([np.sqrt(cls * obj), box, points], axis=2)
 
     return answer
-
-
-def _yunet_session(file: Path, threads: int) -> Any:
-    if not file.is_file():
-        raise FacemaskError(f"{file} is missing; set FACEMASK_YUNET to YuNet's ONNX file")
-    return _session(file.read_bytes(), threads)
 
 
 def centerface(threads: int = 1, floor: float = 0.2) -> Finder:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from facemask.io.files import ROOT, read_json
+from facemask.io.files import FINDER, read_json
 from facemask.io.tables import REPORTS, percent, table
 from facemask.metrics.detection import BANDS
 
-FOLDER = ROOT / "models" / "finder"
+FOLDER = FINDER.parent
 
 
 def recall_table() -> str:

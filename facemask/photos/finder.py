@@ -50,13 +50,12 @@ CROP_SIDE, CROP_ASPECT, CROP_FILL, CROP_SMALL = 256, 1.5, 0.75, 0.5
 CROP_SURE, CROP_RIVAL = 0.75, 0.6
 
 
-def find_faces(image: np.ndarray, threshold: float | None = None) -> np.ndarray:
+def find_faces(image: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
     """Find the faces in a photo, with or without masks, by the released finder.
 
     Args:
         image: uint8 RGB, shape (H, W, 3), values 0..255, of any size.
-        threshold: faces with a lower score are dropped, 0..1; THRESHOLD if None. Small ones need
-            SMALL_EXTRA more.
+        threshold: faces with a lower score are dropped, 0..1; small ones need SMALL_EXTRA more.
 
     Returns:
         float32 array (N, 5): x, y (left top corner), width, height in pixels of `image`, inside
@@ -65,7 +64,7 @@ def find_faces(image: np.ndarray, threshold: float | None = None) -> np.ndarray:
     Raises:
         FacemaskError: the picture has another shape or type, or the finder's file is missing.
     """
-    return released()(image, THRESHOLD if threshold is None else threshold)
+    return released()(image, threshold)
 
 
 @functools.cache
@@ -190,13 +189,7 @@ class Finder:
             network.invoke()
             return [network.get_tensor(o["index"]) for o in network.get_output_details()]
 
-    def __call__(
-        self,
-        image: np.ndarray,
-        threshold: float = THRESHOLD,
-        side: int = SIDE,
-        enlarge: float = ENLARGE,
-    ) -> np.ndarray:
+    def __call__(self, image: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
         """Find the faces in a photo, with or without masks.
 
         Args:
@@ -210,7 +203,7 @@ class Finder:
             FacemaskError: the picture has another shape or type.
         """
         check_image(image)
-        shown, scales = canvas(image, side, enlarge)
+        shown, scales = canvas(image)
         return place(suppress(decode(self.maps(shown), threshold)), scales, image.shape)
 
     @contextlib.contextmanager

@@ -49,8 +49,7 @@ def test_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]
     street = street_faces(archives, data_dir)
 
     def scenes(least: int, most: int, classes: tuple[str, ...]) -> Labelled:
-        return {p: label for p, (_, label) in faces.items()
-                if label in classes and least <= side_of(p) <= most}
+        return _sized({p: v for p, (_, v) in faces.items() if v in classes}, least, most)
 
     return {
         "12k Test, published": published,
@@ -58,8 +57,8 @@ def test_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]
         "prajnasb": {p: v for p, (_, v) in find_labelled(raw["prajnasb"]).items()},
         "scene faces, 48 px and more": scenes(48, 10_000, CLASSES[:2]),
         "scene faces, 24 to 47 px": scenes(24, 47, CLASSES[:2]),
-        "street faces, 48 px and more": _street(street, 48, 10_000),
-        "street faces, 24 to 47 px": _street(street, 24, 47),
+        "street faces, 48 px and more": _sized(street, 48, 10_000),
+        "street faces, 24 to 47 px": _sized(street, 24, 47),
         "3-class archive, held-out groups": split_3class(raw["3class"], folder)[1],
         # Not unseen: copies of these are in the 3-class archive.
         "scene faces worn incorrectly, 24 px and more": scenes(24, 10_000, CLASSES[2:]),
@@ -75,7 +74,7 @@ def street_faces(archives: str | Path, data_dir: str | Path, part: str = "test")
             if p.stem.rsplit("-", 2)[0] in own}
 
 
-def _street(faces: Labelled, least: int, most: int) -> Labelled:
+def _sized(faces: Labelled, least: int, most: int) -> Labelled:
     return {p: label for p, label in faces.items() if least <= side_of(p) <= most}
 
 

@@ -14,8 +14,9 @@ from facemask.datasets.download import download
 from facemask.datasets.scenes import read_scenes
 from facemask.images.boxes import size
 from facemask.io.files import read_json, write_json
+from facemask.release import collect
 
-ARCHIVES = {"street": "face-mask-street.zip", "scenes": "face-mask-scenes.zip"}
+ARCHIVES = {"street": "face-mask-street.zip", "scenes": collect.ARCHIVES["scenes"]}
 SPLIT = Path(__file__).with_name("split.json")
 PARTS = {"train": 0.6, "validation": 0.2, "test": 0.2}
 
@@ -61,3 +62,10 @@ def split(photos: dict[str, list], cache: Path) -> dict[str, str]:
         part = np.array(list(PARTS))[side[group]]
         write_json(SPLIT, {p: sorted(np.array(names)[part == p].tolist()) for p in PARTS})
     return {name: part for part, names in read_json(SPLIT).items() for name in names}
+
+
+def of_part(photos: dict[str, list], part: str) -> dict[str, list]:
+    """Of what `photos_of` gives, the photos that the committed split has in a part."""
+    names = set(read_json(SPLIT)[part])
+    return {archive: [row for row in scenes if f"{archive}/{row[0].name}" in names]
+            for archive, scenes in photos.items()}
