@@ -103,6 +103,28 @@ def move(
     )
 
 
+def tighten(image: np.ndarray, rng: np.random.Generator, least: float) -> np.ndarray:
+    """A window of a face's picture as if it were all of it, as of a face cut at brow and chin.
+
+    A window that is no square is squeezed into one, as pictures of any shape are before they are
+    judged.
+
+    Args:
+        image: uint8 RGB (S, S, 3).
+        least: the shortest side of the window, as a share of S.
+
+    Returns:
+        uint8 RGB (S, S, 3).
+    """
+    size = image.shape[0]
+    height, width = (size * rng.uniform(least, 1, 2)).astype(int)
+    # Somewhere near the middle; of what is over more goes above, where the brow is, than below.
+    top = int((size - height) * rng.uniform(0.3, 0.9))
+    left = int((size - width) * rng.uniform(0.25, 0.75))
+    window = np.ascontiguousarray(image[top : top + height, left : left + width])
+    return cv2.resize(window, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
 def relight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Brightness, contrast, gamma, colour cast and saturation, by one table per channel."""
     levels = np.linspace(0, 1, 256)

@@ -1,14 +1,15 @@
 """What the released model is trained on.
 
 One three-class compact CNN, from `face-mask-12k` Train, the training groups of `face-mask-3class`,
-and masks that our own code puts on the bare faces of 12k Train, worn right and wrong. Training
-pictures that are copies of a picture in a test set are left out first. `facemask.release.recipe`
-trains on it, `facemask.release.measure` tests, `facemask.release.publish` publishes.
+the training photos of `face-mask-street`, and masks that our own code puts on the bare faces of 12k
+Train, worn right and wrong. Training pictures that are copies of a picture to choose by or to test
+on are left out first. `facemask.release.recipe` trains on it, `facemask.release.measure` tests,
+`facemask.release.publish` publishes.
 """
 
 import csv
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -25,41 +26,50 @@ from facemask.drawing.landmarks import shapes_of
 from facemask.images.crops import crop_faces, resize
 from facemask.images.reading import read_image
 from facemask.io.files import read_json, write_json, write_whole
+from facemask.release import photos
 
 ARCHIVES = {
     "12k": "face-mask-12k-images-dataset.zip",
     "3class": "face-mask-3class.zip",
     "prajnasb": "prajnasb-observations.zip",
-    "scenes": "face-mask-scenes.zip",
+    **photos.ARCHIVES,
 }
 IMAGE_SIZE = 96
 FACE_MARGIN = 0.1  # round a face's box, as a share of its longer side
 HELD_OUT = 5  # one in so many groups of the 3-class archive is kept for testing
 
-# Where a training picture comes from: its class, and its share of every epoch.
+LEAST_SIDE = 16  # pixels; smaller faces on street photos are not trained on
+CUTS = 6  # of each face on a street photo, framed differently
+
+# Where a training picture comes from: its class, and its share of every epoch. Masks that we put on
+# are as often right as wrong, lest a mask be called wrong for looking put on.
 KINDS = {
-    "12k masked": ("with_mask", 0.17),
-    "3class masked": ("with_mask", 0.05),
-    "drawn right": ("with_mask", 0.07),
-    "moved right": ("with_mask", 0.06),
-    "12k bare": ("without_mask", 0.16),
-    "3class bare": ("without_mask", 0.06),
-    "bare with a neck": ("without_mask", 0.06),
-    "bare with an occluder": ("without_mask", 0.09),
-    "3class incorrect": ("incorrect_mask", 0.07),
-    "drawn nose_out": ("incorrect_mask", 0.055),
-    "drawn chin_hang": ("incorrect_mask", 0.04),
-    "drawn chin_out": ("incorrect_mask", 0.035),
-    "moved nose_out": ("incorrect_mask", 0.04),
-    "moved chin_hang": ("incorrect_mask", 0.025),
-    "moved chin_out": ("incorrect_mask", 0.015),
+    "12k masked": ("with_mask", 0.135),
+    "3class masked": ("with_mask", 0.035),
+    "street masked": ("with_mask", 0.075),
+    "drawn right": ("with_mask", 0.095),
+    "moved right": ("with_mask", 0.075),
+    "12k bare": ("without_mask", 0.12),
+    "3class bare": ("without_mask", 0.04),
+    "street bare": ("without_mask", 0.065),
+    "bare with a neck": ("without_mask", 0.045),
+    "bare with an occluder": ("without_mask", 0.07),
+    "3class incorrect": ("incorrect_mask", 0.045),
+    "street incorrect": ("incorrect_mask", 0.06),
+    "drawn nose_out": ("incorrect_mask", 0.045),
+    "drawn chin_hang": ("incorrect_mask", 0.025),
+    "drawn chin_out": ("incorrect_mask", 0.02),
+    "moved nose_out": ("incorrect_mask", 0.03),
+    "moved chin_hang": ("incorrect_mask", 0.015),
+    "moved chin_out": ("incorrect_mask", 0.005),
 }
 OCCLUDERS = ("hand", "hand", "hand", "beard", "beard", "beard", "microphone", "cup", "phone",
              "sunglasses", "scarf_neck")
+UNDER = ("sunglasses", "beard", "scarf_neck")
 
 
 def fetch(archives: str | Path, data_dir: str | Path = "data") -> dict[str, Path]:
-    """Unpack the four archives that lie in a folder; returns where each one's pictures are."""
+    """Unpack the archives that lie in a folder; returns where each one's pictures are."""
     return {name: download(str(Path(archives) / file), data_dir)
             for name, file in ARCHIVES.items()}
 
@@ -116,23 +126,31 @@ def split_3class(folder: Path, kept: Path) -> tuple[dict[Path, str], dict[Path, 
 
 
 def training_paths(raw: dict[str, Path], data_dir: Path) -> tuple[dict[str, list[Path]], dict]:
-    """The photographs to train on, by kind, less copies of test pictures.
+    """The photographs to train on, by kind, less copies of pictures to choose by or to test on.
+
+    Of street photos they are the faces as `scene_faces` cuts them; see `framings`.
 
     Returns:
         Paths by kind, and how many copies were left out, by data set.
     """
     cache = data_dir / "copies.npz"
-    faces = scene_faces(raw["scenes"], data_dir / "scene-faces")
     from_12k = find_labelled(raw["12k"])
     train = {p: label for p, (split, label) in from_12k.items() if split == "train"}
     train_3class, held_out = split_3class(raw["3class"], data_dir)
+    cut = {}
+    for name, into in (("street", "street-faces"), ("scenes", "scene-faces")):
+        found = find_labelled(scene_faces(raw[name], data_dir / into))
+        cut[name] = {p: label for p, (_, label) in found.items()}
     tests = [p for p, (split, _) in from_12k.items() if split == "test"]
     tests += list(find_labelled(raw["prajnasb"])) + list(held_out)
     # The scenes' incorrectly worn masks are the 3-class archive's: they are never called unseen.
-    tests += [p for p in find_labelled(faces) if p.parent.name != "incorrect_mask"]
+    tests += [p for p, label in cut["scenes"].items() if label != "incorrect_mask"]
+    tests += list(photos.faces_of(cut["street"], "street", "validation", "test"))
+    street = {p: label for p, label in photos.faces_of(cut["street"], "street", "train").items()
+              if side_of(p) >= LEAST_SIDE}
     by_kind: dict[str, list[Path]] = {}
     left_out = {}
-    for name, pictures in (("12k", train), ("3class", train_3class)):
+    for name, pictures in (("12k", train), ("3class", train_3class), ("street", street)):
         copied = duplicates.leave_out_copies(list(pictures), tests, cache)
         left_out[name] = int(copied.sum())
         for (path, label), drop in zip(pictures.items(), copied):
@@ -140,6 +158,31 @@ def training_paths(raw: dict[str, Path], data_dir: Path) -> tuple[dict[str, list
             if not drop:
                 by_kind.setdefault(f"{name} {word}", []).append(path)
     return by_kind, left_out
+
+
+def framings(street: Path, faces: Iterable[Path]) -> Iterator[np.ndarray]:
+    """Cut faces out of the street photos anew, CUTS times each, as one cuts them or another.
+
+    From the face alone to the face with half of its width round it, and somewhat off the middle,
+    with what the photo shows there.
+
+    Args:
+        street: folder of the photos and their annotations.
+        faces: as `scene_faces` has cut and named them.
+
+    Yields:
+        uint8 RGB (96, 96, 3), CUTS for each of `faces`.
+    """
+    wanted = {path.stem.rsplit("-", 1)[0] for path in faces}
+    for photo, boxes, _ in tqdm(read_scenes(street), desc="street", unit="photo"):
+        chosen = [n for n in range(len(boxes)) if f"{photo.stem}-{n}" in wanted]
+        image = read_image(photo) if chosen else None
+        for number in chosen:
+            rng = np.random.default_rng([0, int(photo.stem.strip("street")), number])
+            for _ in range(CUTS):
+                box = boxes[number] + 0
+                box[:2] += rng.uniform(-0.12, 0.12, 2) * box[2:]
+                yield crop_faces(image, box[None], IMAGE_SIZE, rng.uniform(-0.05, 0.5))[0]
 
 
 def dressed(
@@ -173,6 +216,9 @@ def dressed(
             base, base_shape = image, shape
             if kind == "bare with a neck" or rng.random() < 0.5:
                 base, base_shape = masks.add_neck(image, shape, rng)
+            # Under a mask, and as often under one worn right: neither makes a mask wrong.
+            if not kind.startswith("bare") and rng.random() < 0.2:
+                base = masks.draw_occluder(base, base_shape, str(rng.choice(UNDER)), rng)
             if kind == "bare with an occluder":
                 base = masks.draw_occluder(base, base_shape, str(rng.choice(OCCLUDERS)), rng)
             elif kind.startswith("drawn"):
@@ -212,11 +258,14 @@ def collect(archives: str | Path, data_dir: str | Path = "data") -> Path:
     if (folder / "collected.json").is_file():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    by_kind, left_out = training_paths(fetch(archives, data_dir), folder)
+    raw = fetch(archives, data_dir)
+    by_kind, left_out = training_paths(raw, folder)
     pictures, kinds = [], []
     for kind, paths in by_kind.items():
-        pictures += list(read_all(paths, IMAGE_SIZE, kind))
-        kinds += [kind] * len(paths)
+        found = (list(framings(raw["street"], paths)) if kind.startswith("street")
+                 else list(read_all(paths, IMAGE_SIZE, kind)))
+        pictures += found
+        kinds += [kind] * len(found)
     for kind, image in dressed(by_kind["12k bare"], by_kind["12k masked"], folder):
         pictures.append(image)
         kinds.append(kind)

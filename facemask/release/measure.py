@@ -27,13 +27,13 @@ from facemask.datasets.prepare import find_labelled, read_all
 from facemask.drawing import masks
 from facemask.drawing.landmarks import face_shape
 from facemask.images.augment import reencode
-from facemask.images.crops import resize
+from facemask.images.crops import brow_to_chin, resize
 from facemask.images.reading import read_image
 from facemask.io.files import RELEASE, read_json, write_json
 from facemask.metrics.classification import accuracy_with_interval
 from facemask.models import classifier
 from facemask.release.collect import fetch, scene_faces, side_of, split_3class
-from facemask.release.photos import ARCHIVES, SPLIT
+from facemask.release.photos import ARCHIVES, faces_of
 
 Labelled = dict[Path, str]
 
@@ -49,7 +49,9 @@ def test_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]
     street = street_faces(archives, data_dir)
 
     def scenes(least: int, most: int, classes: tuple[str, ...]) -> Labelled:
-        return _sized({p: v for p, (_, v) in faces.items() if v in classes}, least, most)
+        # None is trained on; those of validation are chosen by.
+        own = faces_of({p: v for p, (_, v) in faces.items()}, "scenes", "train", "test")
+        return _sized({p: v for p, v in own.items() if v in classes}, least, most)
 
     return {
         "12k Test, published": published,
@@ -69,9 +71,7 @@ def street_faces(archives: str | Path, data_dir: str | Path, part: str = "test")
     """The annotated faces of a part of the street photos, cut out, from picture to class."""
     raw = download(str(Path(archives) / ARCHIVES["street"]), data_dir)
     folder = scene_faces(raw, Path(data_dir) / "release" / "street-faces")
-    own = {Path(name).stem for name in read_json(SPLIT)[part] if name.startswith("street/")}
-    return {p: label for p, (_, label) in find_labelled(folder).items()
-            if p.stem.rsplit("-", 2)[0] in own}
+    return faces_of({p: label for p, (_, label) in find_labelled(folder).items()}, "street", part)
 
 
 def _sized(faces: Labelled, least: int, most: int) -> Labelled:
@@ -260,7 +260,7 @@ def measure(sets: dict[str, Labelled], models: dict[str, Path]) -> dict:
 
     Returns:
         sets: number of pictures in each test set; models: per model and set what `score` gives;
-        behaviour: of the first model.
+        behaviour, tight: of the first model.
     """
     report: dict = {"sets": {name: len(pictures) for name, pictures in sets.items()}, "models": {}}
     for name, path in models.items():
@@ -272,7 +272,20 @@ def measure(sets: dict[str, Labelled], models: dict[str, Path]) -> dict:
         }
     first = classifier.load(next(iter(models.values())))
     report["behaviour"] = behaviour(first, sets["12k Test, published"])
+    report["tight"] = {name: tight(first, sets[name]) for name in TIGHT}
     return report
+
+
+TIGHT = ("12k Test, published", "scene faces, 48 px and more", "street faces, 48 px and more")
+
+
+def tight(model: classifier.Classifier, pictures: Labelled) -> dict[str, float]:
+    """The share of answers that stay, by class, on faces cut from brow to chin."""
+    images = [read_image(path) for path in pictures]
+    stay = _answers(model, images) == _answers(model, [brow_to_chin(image) for image in images])
+    truth = np.array(list(pictures.values()))
+    return {"all": float(stay.mean()),
+            **{label: float(stay[truth == label].mean()) for label in CLASSES if label in truth}}
 
 
 FORMS = {"released": RELEASE, "released, int8": RELEASE / "model-int8.tflite"}

@@ -14,9 +14,8 @@ from facemask.datasets.download import download
 from facemask.datasets.scenes import read_scenes
 from facemask.images.boxes import size
 from facemask.io.files import read_json, write_json
-from facemask.release import collect
 
-ARCHIVES = {"street": "face-mask-street.zip", "scenes": collect.ARCHIVES["scenes"]}
+ARCHIVES = {"street": "face-mask-street.zip", "scenes": "face-mask-scenes.zip"}
 SPLIT = Path(__file__).with_name("split.json")
 PARTS = {"train": 0.6, "validation": 0.2, "test": 0.2}
 
@@ -69,3 +68,11 @@ def of_part(photos: dict[str, list], part: str) -> dict[str, list]:
     names = set(read_json(SPLIT)[part])
     return {archive: [row for row in scenes if f"{archive}/{row[0].name}" in names]
             for archive, scenes in photos.items()}
+
+
+def faces_of(faces: dict[Path, str], archive: str, *parts: str) -> dict[Path, str]:
+    """Of faces cut out of an archive's photos by `collect.scene_faces`, those of some parts."""
+    split = read_json(SPLIT)
+    own = {Path(name).stem for part in parts for name in split[part]
+           if name.startswith(f"{archive}/")}
+    return {p: label for p, label in faces.items() if p.stem.rsplit("-", 2)[0] in own}

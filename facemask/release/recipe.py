@@ -18,7 +18,7 @@ from tqdm.keras import TqdmCallback
 from facemask import CLASSES
 from facemask.datasets.download import download
 from facemask.datasets.prepare import find_labelled, read_all
-from facemask.images.augment import augment, augment_mildly
+from facemask.images.augment import augment, augment_mildly, tighten
 from facemask.images.crops import resize
 from facemask.io.files import FacemaskError, read_json, write_json, write_whole
 from facemask.models.networks import compact
@@ -40,6 +40,8 @@ class Recipe(NamedTuple):
         image_size: pixels a side of the model's input.
         smoothing: label smoothing (Szegedy et al. 2016, arXiv 1512.00567).
         average: keep the exponential moving average of the weights (Polyak and Juditsky 1992).
+        tight: share of the pictures cut narrower before all else, see `augment.tighten`; those of
+            masks worn wrong only so much that it still shows.
         balanced: each kind has its share of an epoch; else its pictures count alike.
         epochs, steps: the schedule; a step is 64 pictures.
         early_epochs, early_size: so many of the epochs are on pictures of so many pixels a side,
@@ -54,6 +56,7 @@ class Recipe(NamedTuple):
     image_size: int = IMAGE_SIZE
     smoothing: float = 0.05
     average: bool = True
+    tight: float = 0.3
     balanced: bool = True
     epochs: int = 65
     steps: int = 375
@@ -92,7 +95,10 @@ def batches(
         images = []
         for kind in chosen:
             behind = _surroundings(pictures[rng.integers(len(pictures))], rng, size)
-            image = resize(pictures[rng.choice(places[kind])], size)
+            image = pictures[rng.choice(places[kind])]
+            if rng.random() < recipe.tight:
+                image = tighten(image, rng, 0.85 if KINDS[kind][0] == "incorrect_mask" else 0.6)
+            image = resize(image, size)
             images.append(recipe.change(image, rng, behind))
         classes = [CLASSES.index(KINDS[kind][0]) for kind in chosen]
         return np.stack(images).astype(np.float32), np.array(classes, np.int32)

@@ -1,54 +1,137 @@
-"""How readily the released model says incorrect_mask, settled on 12k Validation.
+"""How readily the released model says incorrect_mask, and from where it is sure of an answer.
+
+Both are settled on photographs that are neither trained nor tested on: 12k Validation, and the
+validation faces of the street photos and of the scenes.
 
 Training pictures are changed so hard that many could be of a mask worn right or wrong; on faces as
 they are, a model that has learnt to doubt finds masks worn wrong where there are none. One number,
 added to the bias of incorrect_mask in the last layer, makes up for that.
 """
 
+from pathlib import Path
+
 import keras
 import numpy as np
+from scipy.special import log_softmax, softmax
 
 from facemask import CLASSES
+from facemask.datasets.prepare import find_labelled
+from facemask.images.crops import brow_to_chin
 from facemask.images.reading import read_image
+from facemask.release.collect import fetch, scene_faces, side_of
 from facemask.release.measure import Labelled, drawings, stacked
+from facemask.release.photos import faces_of
 
 SHIFTS = np.arange(-3, 1.01, 0.25)
+LEAST_SIDE = 24  # pixels; smaller faces on photos decide nothing
+UNSURE = 0.08  # at most this share of the faces in photos may be left unsure
+RIGHT = 0.97  # of the sure answers, if so many unsure ones allow it
+LEVELS = np.arange(0.34, 0.991, 0.01)
+TEMPERATURES = np.geomspace(0.3, 3, 47).round(3)
 
 
-def settle(model: keras.Model, pictures: Labelled, seed: int = 0) -> dict:
-    """Shift the bias of incorrect_mask in place, to where the three class recalls' mean is highest.
+def validation_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]:
+    """The photographs to choose by, from picture to class."""
+    raw, folder = fetch(archives, data_dir), Path(data_dir) / "release"
+    sets = {"12k": {p: label for p, (split, label) in find_labelled(raw["12k"]).items()
+                    if split == "validation"}}
+    for name, into in (("street", "street-faces"), ("scenes", "scene-faces")):
+        faces = {p: label for p, (_, label) in
+                 find_labelled(scene_faces(raw[name], folder / into)).items()
+                 if side_of(p) >= LEAST_SIDE}
+        sets[name] = faces_of(faces, name, "validation")
+    # Those of the scenes are in the three-class archive, which is trained on.
+    sets["scenes"] = {p: v for p, v in sets["scenes"].items() if v != "incorrect_mask"}
+    return sets
 
-    The recall of a class is the mean of its groups': the photographs themselves, and for every
-    kind of mask or thing what `measure.drawings` draws of it on their bare faces.
+
+def settle(model: keras.Model, sets: dict[str, Labelled], seed: int = 0) -> dict:
+    """Settle the model's last layer in place, and from where its answers are sure.
+
+    First the bias of incorrect_mask is shifted to where the three class recalls' mean is highest.
+    The recall of a class is half of photographs, half of drawings: the mean over the sets and, if
+    the mask is worn right or there is none, over the same pictures cut from brow to chin; and the
+    mean over what `measure.drawings` draws, by kind of mask or thing, on the bare faces of the
+    first set. Then all logits are divided by a temperature, which changes no answer, to where the
+    photographs' negative log likelihood is lowest (Guo et al. 2017, arXiv 1706.04599); every set
+    counts alike. Last, on faces in photos, an answer is sure from the lowest probability at which
+    RIGHT of the sure ones are right, or else from where UNSURE of them are unsure.
 
     Args:
         model: from float32 RGB (N, S, S, 3), 0..255, to softmax (N, 3), its last layer Dense.
-        pictures: photographs, with_mask and without_mask, that are neither trained nor tested on.
+        sets: photographs that are neither trained nor tested on; the first is of one face each,
+            the others of faces in photos.
 
     Returns:
         shift; mean_recall: the three classes' mean at each shift (as text); recall: of each class
-        at the chosen one.
+        at the chosen one; temperature; sure: the least probability of a sure answer; unsure: the
+        share of faces in photos below it; sure_right: the share of right answers above it.
     """
-    groups: dict[str, list[np.ndarray]] = {label: [] for label in CLASSES}
-    images = {path: read_image(path) for path in pictures}
-    for label in CLASSES[:2]:
-        groups[label].append(_logits(model, [images[p] for p, v in pictures.items() if v == label]))
-    bare = [images[path] for path, label in pictures.items() if label == "without_mask"]
-    for label, _, drawn in drawings(bare, seed):
-        groups[label].append(_logits(model, drawn))
+    photographs: dict[str, list[np.ndarray]] = {label: [] for label in CLASSES}
+    drawn: dict[str, list[np.ndarray]] = {label: [] for label in CLASSES}
+    whole: list[tuple[np.ndarray, np.ndarray]] = []  # logits and class numbers of each set
+    bare: list[np.ndarray] = []
+    for pictures in sets.values():
+        images = [read_image(path) for path in pictures]
+        truth = np.array([CLASSES.index(label) for label in pictures.values()])
+        whole.append((_logits(model, images), truth))
+        for number, label in enumerate(CLASSES):
+            own = [image for image, t in zip(images, truth) if t == number]
+            if own:
+                photographs[label].append(whole[-1][0][truth == number])
+            if own and label != "incorrect_mask":
+                photographs[label].append(_logits(model, [brow_to_chin(i) for i in own]))
+            if len(whole) == 1 and label == "without_mask":
+                bare = own
+    for label, _, images in drawings(bare, seed):
+        drawn[label].append(_logits(model, images))
 
     def recalls(shift: float) -> dict[str, float]:
         more = np.array([0, 0, shift])
-        return {label: float(np.mean([np.mean((found + more).argmax(axis=1) == number)
-                                      for found in groups[label]]))
-                for number, label in enumerate(CLASSES)}
+        return {
+            label: float(np.mean([
+                np.mean([np.mean((found + more).argmax(axis=1) == number) for found in groups])
+                for groups in (photographs[label], drawn[label]) if groups
+            ])) for number, label in enumerate(CLASSES)
+        }  # fmt: skip
 
     means = {shift: float(np.mean([*recalls(shift).values()])) for shift in SHIFTS.tolist()}
     best = max(means, key=lambda shift: means[shift])
+    shifted = [(logits + np.array([0, 0, best]), truth) for logits, truth in whole]
+
+    def surprise(temperature: float) -> float:
+        return float(np.mean([
+            -np.mean(log_softmax(logits / temperature, axis=1)[np.arange(len(truth)), truth])
+            for logits, truth in shifted
+        ]))  # fmt: skip
+
+    temperature = min(TEMPERATURES.tolist(), key=surprise)
     kernel, bias = model.layers[-1].get_weights()
-    model.layers[-1].set_weights([kernel, bias + np.array([0, 0, best], np.float32)])
+    model.layers[-1].set_weights([
+        kernel / temperature, (bias + np.array([0, 0, best], np.float32)) / temperature
+    ])
+    rows = np.concatenate([softmax(logits / temperature, axis=1) for logits, _ in shifted[1:]])
+    right = rows.argmax(axis=1) == np.concatenate([truth for _, truth in shifted[1:]])
     return {"shift": best, "mean_recall": {f"{k:+.2f}": v for k, v in means.items()},
-            "recall": recalls(best)}
+            "recall": recalls(best), "temperature": temperature,
+            **sure_from(rows.max(axis=1), right)}
+
+
+def sure_from(probability: np.ndarray, right: np.ndarray) -> dict:
+    """From what probability answers are sure; see `settle`.
+
+    Args:
+        probability: of each answer (N,), 0..1.
+        right: whether it is right, bool (N,).
+    """
+    chosen = {"sure": 0.0, "unsure": 0.0, "sure_right": float(right.mean())}
+    for level in LEVELS.round(2).tolist():
+        sure = probability >= level
+        if chosen["sure_right"] >= RIGHT or np.mean(~sure) > UNSURE:
+            break
+        chosen = {"sure": level, "unsure": float(np.mean(~sure)),
+                  "sure_right": float(right[sure].mean())}
+    return chosen
 
 
 def _logits(model: keras.Model, images: list[np.ndarray]) -> np.ndarray:
