@@ -6,7 +6,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,18 +16,19 @@ sys.path.insert(0, str(ROOT))
 
 from facemask import CLASSES  # noqa: E402
 from facemask.datasets.sample import draw_scene  # noqa: E402
+from facemask.models.classifier import Classifier  # noqa: E402
 from facemask.photos import batch  # noqa: E402
 from facemask.photos.sources import expand, place  # noqa: E402
 
 
-def light_model() -> SimpleNamespace:
+def light_model() -> Classifier:
     """Judges by brightness alone: starts at once, and any process gives the same answer."""
 
     def predict(crops: np.ndarray) -> np.ndarray:
         value = crops.mean(axis=(1, 2, 3)) / 255
         return np.stack([value, (1 - value) * 0.7, (1 - value) * 0.3], axis=1).astype(np.float32)
 
-    return SimpleNamespace(labels=list(CLASSES), image_size=32, predict=predict)
+    return Classifier(list(CLASSES), 32, predict)
 
 
 def make_folder(folder: Path, count: int) -> Path:

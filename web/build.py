@@ -23,6 +23,7 @@ sys.path.insert(0, str(HERE.parent))
 from facemask.datasets.sample import draw_scene  # noqa: E402
 from facemask.exports import tfjs  # noqa: E402
 from facemask.io.files import FINDER, FacemaskError, write_json, write_whole  # noqa: E402
+from facemask.models.classifier import OPERATING_POINT, read_sure  # noqa: E402
 from facemask.photos import finder, predict  # noqa: E402
 
 EXAMPLE_SEED = 7
@@ -36,6 +37,7 @@ KINDS = {  # of exports: the end of the name and what it is for; the first that 
     "saved_model.zip": "TensorFlow SavedModel for servers",
     ".keras": "Keras, to train further",
     "labels.txt": "The classes, in the order of the model's outputs",
+    OPERATING_POINT: "The least probability of a sure answer",
 }
 
 
@@ -56,6 +58,7 @@ def build(model: Path, out: Path) -> None:
         shutil.copytree(FINDER.parent / "tfjs", partial / "finder")
         write_json(partial / "finder" / "settings.json", settings())
         shutil.copytree(model / "tfjs", partial / "model")
+        write_json(partial / "model" / "labels.json", description | {"sure": read_sure(model)})
         bundle(partial)
         scene, _ = draw_scene(np.random.default_rng(EXAMPLE_SEED), faces=4, width=960, height=540)
         cv2.imwrite(
@@ -112,7 +115,7 @@ def copy_exports(model: Path, out: Path) -> str:
     for path in sorted(model.iterdir()):
         if path.is_dir() and path.name in ("tfjs", "saved_model"):
             shutil.make_archive(str(out / path.name), "zip", model, path.name)
-        elif path.name == "labels.txt" or path.suffix in (".tflite", ".keras"):
+        elif path.name in ("labels.txt", OPERATING_POINT) or path.suffix in (".tflite", ".keras"):
             shutil.copy(path, out)
     items = []
     for path in sorted(out.iterdir(), key=_rank):

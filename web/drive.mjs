@@ -141,6 +141,7 @@ try {
           faces: [...document.querySelectorAll("#faces li")].map((item, k) => ({
             text: item.textContent,
             label: item.dataset.label,
+            sure: JSON.parse(item.dataset.sure),
             box: JSON.parse(item.dataset.box),
             probabilities: JSON.parse(item.dataset.probabilities),
             tag: document.querySelectorAll(".box span")[k]?.textContent,

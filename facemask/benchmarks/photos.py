@@ -112,7 +112,7 @@ def judge_as_before(scenes: list, model: Classifier) -> list[dict]:
     for path, _, _ in tqdm(scenes, desc="as before", unit="photo"):
         image = read_image(path)
         shown = cut_found(image, blazeface.find_faces(image), model.image_size)
-        answers.append(describe(shown, model.predict(shown.crops), model.labels))
+        answers.append(describe(shown, model.predict(shown.crops), model))
     return answers
 
 
@@ -265,7 +265,7 @@ def stages(paths: list[Path], model: Classifier, folder: Path) -> dict:
         lap("find")
         shown = cut_found(image, found, model.image_size)
         lap("crop")
-        answer = describe(shown, model.predict(shown.crops), model.labels)
+        answer = describe(shown, model.predict(shown.crops), model)
         lap("judge")
         drawn = annotate(image, answer)
         lap("draw")

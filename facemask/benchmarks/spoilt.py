@@ -298,7 +298,7 @@ def lying(size: int, method: int = zipfile.ZIP_DEFLATED) -> bytes:
 @cache
 def journals() -> list[bytes]:
     """Journals that `predict` could have left behind, of one run and of others."""
-    verdict = {"label": LABELS[0], "probability": 0.9,
+    verdict = {"label": LABELS[0], "probability": 0.9, "sure": True,
                "probabilities": dict(zip(LABELS, (0.9, 0.1)))}  # fmt: skip
     face = {"box": [1.0, 2.0, 30.5, 40.0], **verdict, "score": 0.9}
     shape = {"width": 64, "height": 48}

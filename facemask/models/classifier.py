@@ -9,9 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from facemask.io.files import FacemaskError
+from facemask.io.files import FacemaskError, read_json
 from facemask.models import tfjs
 from facemask.models.batches import Predict, check_shapes, in_batches
+
+OPERATING_POINT = "operating-point.json"
 
 
 class Classifier(NamedTuple):
@@ -22,11 +24,13 @@ class Classifier(NamedTuple):
         image_size: side of the square input in pixels.
         predict: from uint8 RGB (N, image_size, image_size, 3) to float32 probabilities
             (N, len(labels)), which sum to 1.
+        sure: least probability of an answer that is sure; 0 if the model has no such point.
     """
 
     labels: list[str]
     image_size: int
     predict: Predict
+    sure: float = 0.0
 
 
 Loaded = tuple[int, int, Predict]  # image size, number of classes, and how to predict
@@ -35,7 +39,8 @@ Loaded = tuple[int, int, Predict]  # image size, number of classes, and how to p
 def load(path: str | Path) -> Classifier:
     """Load a `.keras` or `.tflite` file, a SavedModel or TF.js folder, or a model's folder.
 
-    `labels.txt` is looked for beside the model. A model's folder stands for the `model.tflite` in
+    `labels.txt` is looked for beside the model, and so is `operating-point.json`, which not every
+    model has: {"sure": the least probability of an answer that is sure}. A model's folder stands for the `model.tflite` in
     it, which starts at once, or else for the `model.keras`.
 
     Nothing that came with a model runs while it is loaded. When it judges, a SavedModel's graph may
@@ -59,7 +64,7 @@ def load(path: str | Path) -> Classifier:
             f"{path} is not a model: it should be a .keras or .tflite file, or a folder with "
             "saved_model.pb or model.json"
         )
-    labels = read_labels(path)
+    labels, sure = read_labels(path), read_sure(path)
     try:
         size, classes, predict = loader(path)
     except FacemaskError:
@@ -73,7 +78,7 @@ def load(path: str | Path) -> Classifier:
             f"{path} has {classes} outputs but its labels.txt names {len(labels)} classes "
             f"({', '.join(labels)}); put the labels.txt that belongs to the model beside it"
         )
-    return Classifier(labels, size, predict)
+    return Classifier(labels, size, predict, sure)
 
 
 def model_file(path: str | Path) -> Path:
@@ -98,6 +103,25 @@ def read_labels(model: Path) -> list[str]:
     raise FacemaskError(
         f"labels.txt is missing beside {model}; copy it from where the model was exported"
     )
+
+
+def read_sure(model: Path) -> float:
+    """The least probability of a sure answer, by the operating-point.json inside or beside a model.
+
+    Returns:
+        0..1; 0 if there is no such file.
+    """
+    for path in (folder / OPERATING_POINT for folder in (model, model.parent)):
+        if path.is_file():
+            value = read_json(path)
+            sure = value.get("sure") if isinstance(value, dict) else None
+            if not isinstance(sure, (int, float)) or not 0 <= sure <= 1:
+                raise FacemaskError(
+                    f"{path} should say {{\"sure\": a number from 0 to 1}}; copy it from where the "
+                    "model was exported, or delete it"
+                )
+            return float(sure)
+    return 0.0
 
 
 def _with_tensorflow(path: Path) -> Loaded:

@@ -31,7 +31,9 @@ def baseline(image_size: int, classes: int) -> keras.Model:
     return keras.Model(inputs, outputs, name="baseline")
 
 
-def compact(image_size: int | None, classes: int, width: float = 1) -> keras.Model:
+def compact(
+    image_size: int | None, classes: int, width: float = 1, depth: int = 1
+) -> keras.Model:
     """The project's own CNN: 120,000 parameters at any size, for a phone, a page or a service.
 
     The first layer halves the picture at once, which keeps the costly early layers small. Batch
@@ -42,6 +44,7 @@ def compact(image_size: int | None, classes: int, width: float = 1) -> keras.Mod
         image_size: side of the square input in pixels; None takes any.
         classes: number of outputs, 2 or 3.
         width: factor on the number of filters.
+        depth: convolutions at each of the two smallest resolutions, where they cost little time.
 
     Returns:
         A model from float32 (N, image_size, image_size, 3), 0..255, to softmax (N, classes).
@@ -54,9 +57,11 @@ def compact(image_size: int | None, classes: int, width: float = 1) -> keras.Mod
     x = _convolve(x, filters=round(48 * width))
     x = _convolve(x, filters=round(48 * width))
     x = layers.MaxPooling2D(pool_size=2)(x)
-    x = _convolve(x, filters=round(64 * width))
+    for _ in range(depth):
+        x = _convolve(x, filters=round(64 * width))
     x = layers.MaxPooling2D(pool_size=2)(x)
-    x = _convolve(x, filters=round(96 * width))
+    for _ in range(depth):
+        x = _convolve(x, filters=round(96 * width))
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dropout(rate=0.3)(x)
     outputs = layers.Dense(units=classes, activation="softmax", name="probabilities")(x)

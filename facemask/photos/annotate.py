@@ -1,4 +1,7 @@
-"""Draw answers onto a picture: a box round each face, its label and its probability."""
+"""Draw answers onto a picture: a box round each face, its label and its probability.
+
+An answer that is not sure is labelled so, in grey.
+"""
 
 import functools
 from typing import cast
@@ -9,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 # From Okabe and Ito's palette, which colour-blind people can tell apart; the text says it too.
 COLOURS = {"with_mask": "#0072B2", "without_mask": "#D55E00", "incorrect_mask": "#CC79A7"}
+UNSURE = "#6B6B6B"
 LEAST_SIDE = 480  # smaller pictures are enlarged by a whole factor, or labels would hide them
 TEXT = 1 / 45  # height of a letter's line, as a share of the picture's longer side
 SMALLEST_TEXT = 12  # pixels
@@ -18,7 +22,7 @@ def annotate(image: np.ndarray, answer: dict) -> np.ndarray:
     """The picture with its answer on it.
 
     Labels never overlap. Where no room is left beside a face its label is shortened to the
-    probability and then left out; the box's colour still tells the class.
+    probability, or to a question mark, and then left out; the box's colour still tells the class.
 
     Args:
         image: uint8 RGB (H, W, 3).
@@ -38,12 +42,12 @@ def annotate(image: np.ndarray, answer: dict) -> np.ndarray:
     size = max(SMALLEST_TEXT, round(max(height, width) * TEXT))
     if answer["judged"] != "faces":
         whole = answer["whole"]
-        text = f"{whole['label']} {whole['probability']:.0%}"
+        text = said(whole)
         if answer["judged"] == "no face":
             text = f"no face found; whole picture: {text}"
             colour = (0, 0, 0)
         else:
-            colour = _rgb(whole["label"])
+            colour = _rgb(colour_of(whole))
             cv2.rectangle(image, (0, 0), (width - 1, height - 1), colour, 2 * line)
         while size > 8 and _text(text, size).shape[1] > width:
             size -= 1
@@ -52,7 +56,7 @@ def annotate(image: np.ndarray, answer: dict) -> np.ndarray:
 
     boxes = np.array([face["box"] for face in answer["faces"]], dtype=float).reshape(-1, 4)
     boxes *= zoom
-    colours = [_rgb(face["label"]) for face in answer["faces"]]
+    colours = [_rgb(colour_of(face)) for face in answer["faces"]]
     for (x, y, w, h), colour in zip(boxes.round().astype(int), colours, strict=True):
         corners = (int(x), int(y)), (int(x + w), int(y + h))
         # White under the colour, so that the box is seen on a ground of its own colour too.
@@ -85,9 +89,9 @@ def place_labels(
     labels = []
     for number in np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable"):
         face = faces[number]
-        percent = f"{face['probability']:.0%}"
+        short = f"{face['probability']:.0%}" if face["sure"] else "?"
         best = None
-        for cost, text in ((0.0, f"{face['label']} {percent}"), (0.4, percent)):
+        for cost, text in ((0.0, said(face)), (0.4, short)):
             height, width = _text(text, size).shape
             for rank, (x, y) in enumerate(_places(boxes[number], width, height, line)):
                 x = min(max(x, 0), picture[0] - width)  # along the edge rather than beyond it
@@ -149,7 +153,16 @@ def _paste(
     place[:] = (ground * (1 - share) + ink * share + 0.5).astype(np.uint8)
 
 
-def _rgb(label: str) -> tuple[int, int, int]:
-    colour = COLOURS.get(label, "#000000")
+def said(verdict: dict) -> str:
+    """A verdict in a word or two."""
+    return f"{verdict['label']} {verdict['probability']:.0%}" if verdict["sure"] else "unsure"
+
+
+def colour_of(verdict: dict) -> str:
+    """The colour that goes with a verdict."""
+    return COLOURS.get(verdict["label"], "#000000") if verdict["sure"] else UNSURE
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
     red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
     return red, green, blue

@@ -125,7 +125,7 @@ def stream(
             if isinstance(found, str):
                 yield {"file": source.name, "error": found}, None
             else:
-                answer = describe(found, model.predict(found.crops), model.labels)
+                answer = describe(found, model.predict(found.crops), model)
                 yield {"file": source.name, **answer}, image
 
     def finish(item: tuple[dict, np.ndarray | None]) -> dict:
@@ -202,7 +202,8 @@ def judge_many(
             problems += _complain(answer)
         summary = summarise(read_journal(journal.path), model.labels)
         journal.finish(json_path, csv_path, model.labels)
-    labels = ", ".join(f"{label} {count}" for label, count in summary["labels"].items())
+    counts = summary["labels"] | ({"unsure": summary["unsure"]} if model.sure else {})
+    labels = ", ".join(f"{label} {count}" for label, count in counts.items())
     print(
         f"{summary['pictures']} judged: {summary['faces']} faces ({labels}), "
         f"{summary['no_face']} without a face, {summary['unreadable']} unreadable"
@@ -289,7 +290,9 @@ def _complain(answer: dict) -> bool:
 def _sentence(answer: dict) -> str:
     """An answer as a line of text."""
     found = answer["faces"] or [answer["whole"]]
-    labels = ", ".join(f"{v['label']} {v['probability']:.3f}" for v in found if v)
+    labels = ", ".join(
+        f"{'' if v['sure'] else 'unsure, '}{v['label']} {v['probability']:.3f}" for v in found if v
+    )
     if answer["faces"]:
         count = len(answer["faces"])
         labels = f"{count} face{'s' * (count > 1)}: {labels}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from facemask.images.reading import read_image
 from facemask.io.files import FacemaskError, write_whole
-from facemask.photos.annotate import COLOURS, annotate
+from facemask.photos.annotate import annotate, colour_of, said
 
 if TYPE_CHECKING:  # Matplotlib takes a second to import, and not all need it
     from matplotlib.figure import Figure
@@ -52,10 +52,10 @@ def headline(answer: dict) -> tuple[str, str]:
     if answer["judged"] == "faces" and len(answer["faces"]) > 1:
         return f"{len(answer['faces'])} faces", "black"
     verdict = answer["whole"] or answer["faces"][0]
-    text = f"{verdict['label']} {verdict['probability']:.1%}"
+    text = said(verdict)
     if answer["judged"] == "no face":
         return f"no face; whole: {text}", "black"
-    return text, COLOURS.get(verdict["label"], "black")
+    return text, colour_of(verdict)
 
 
 def save(figure: Figure, path: str | Path) -> None:

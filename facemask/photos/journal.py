@@ -19,7 +19,7 @@ from facemask.io.files import FacemaskError, write_whole
 
 CSV_FIELDS = (
     "file", "width", "height", "judged", "face", "x", "y", "box_width", "box_height",
-    "label", "probability",
+    "label", "probability", "sure",
 )  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def _is_answer(value: Any) -> bool:
 def _is_verdict(value: Any) -> bool:
     return (
         _is_flat(value, ("box", "probabilities")) and isinstance(value.get("label"), str)
-        and isinstance(value.get("probabilities"), dict)
+        and isinstance(value.get("sure"), bool) and isinstance(value.get("probabilities"), dict)
         and all(isinstance(p, (int, float)) for p in value["probabilities"].values())
     )  # fmt: skip
 

@@ -11,10 +11,12 @@ files that `--json` writes, and (as columns) in those that `--csv` writes.
         box             [x, y, width, height] in pixels, x and y of its left top corner
         label           the class with the highest probability
         probability     of that class, 0..1
+        sure            whether that is at least the model's operating point; if not, the answer is
+                        to be taken for "unsure", whatever the label
         probabilities   of every class, by its name, in the model's order
         score           how sure the face finder is that it is a face, 0..1
-    whole           label, probability and probabilities of the whole picture, or null if `judged`
-                    is "faces"
+    whole           label, probability, sure and probabilities of the whole picture, or null if
+                    `judged` is "faces"
 
 In lists of answers, `file` comes first: the name as given or found.
 """
@@ -72,23 +74,22 @@ def cut_found(image: np.ndarray, boxes: np.ndarray, size: int, margin: float = M
     return Cut(image.shape[1], image.shape[0], judged, boxes, crops)
 
 
-def describe(found: Cut, probabilities: np.ndarray, labels: Sequence[str]) -> dict:
+def describe(found: Cut, probabilities: np.ndarray, model: Classifier) -> dict:
     """The answer about one picture; see the module's text.
 
     Args:
         found: from `cut`.
-        probabilities: what the model gives for `found.crops`, (N, len(labels)), 0..1.
-        labels: the model's.
+        probabilities: what the model gives for `found.crops`, (N, len(model.labels)), 0..1.
     """
-    verdicts = [_verdict(row, labels) for row in probabilities]
+    verdicts = [verdict(row, model) for row in probabilities]
     by_face = found.judged == "faces"
     return {
         "width": found.width,
         "height": found.height,
         "judged": found.judged,
         "faces": [
-            {"box": _round(box[:4], 1), **verdict, "score": _round(box[4:], 4)[0]}
-            for box, verdict in zip(found.boxes, verdicts, strict=True)
+            {"box": _round(box[:4], 1), **said, "score": _round(box[4:], 4)[0]}
+            for box, said in zip(found.boxes, verdicts, strict=True)
         ]
         if by_face
         else [],
@@ -111,7 +112,7 @@ def judge(image: np.ndarray, model: Classifier, margin: float = MARGIN) -> dict:
         FacemaskError: see `cut`.
     """
     found = cut(image, model.image_size, margin)
-    return describe(found, model.predict(found.crops), model.labels)
+    return describe(found, model.predict(found.crops), model)
 
 
 def verdicts(answer: dict) -> list[dict]:
@@ -120,32 +121,37 @@ def verdicts(answer: dict) -> list[dict]:
 
 
 def summarise(answers: Iterable[dict], labels: Sequence[str]) -> dict:
-    """Count many answers: pictures, pictures without a face, faces, and faces by label.
+    """Count many answers: pictures, pictures without a face, faces, and faces by sure label.
 
     Args:
         answers: from `predict` or read back from a `--json` file; errors are counted apart.
 
     Returns:
-        `pictures`, `unreadable`, `no_face`, `faces`, `labels` (label to number of faces) and
-        `masked`, the share of faces labelled with_mask (None without faces).
+        `pictures`, `unreadable`, `no_face`, `faces`, `labels` (label to number of faces that are
+        surely so), `unsure` (number of the other faces) and `masked`, the share of with_mask among
+        sure faces (None without any).
     """
     counts = dict.fromkeys(labels, 0)
-    pictures = unreadable = no_face = 0
+    pictures = unreadable = no_face = unsure = 0
     for answer in answers:
         if "error" in answer:
             unreadable += 1
             continue
         pictures += 1
         no_face += answer["judged"] == "no face"
-        for verdict in verdicts(answer):
-            counts[verdict["label"]] = counts.get(verdict["label"], 0) + 1
+        for said in verdicts(answer):
+            if said["sure"]:
+                counts[said["label"]] = counts.get(said["label"], 0) + 1
+            else:
+                unsure += 1
     total = sum(counts.values())
     return {
         "pictures": pictures,
         "unreadable": unreadable,
         "no_face": no_face,
-        "faces": total,
+        "faces": total + unsure,
         "labels": counts,
+        "unsure": unsure,
         "masked": counts.get("with_mask", 0) / total if total else None,
     }
 
@@ -162,9 +168,9 @@ def predict(
         model: from `classifier.load`.
 
     Returns:
-        The answers (see the module's text), with `label`, `probability` and `probabilities` of
-        the largest face or else of the whole picture besides, and a message for each picture
-        that could not be read.
+        The answers (see the module's text), with `label`, `probability`, `sure` and
+        `probabilities` of the largest face or else of the whole picture besides, and a message for
+        each picture that could not be read.
 
     Raises:
         FacemaskError: not one picture could be read, or the face finder is missing.
@@ -181,18 +187,22 @@ def predict(
             problems.append(str(error))
             continue
         main = answer["whole"] or max(answer["faces"], key=lambda f: f["box"][2] * f["box"][3])
-        main = {key: main[key] for key in ("label", "probability", "probabilities")}
+        main = {key: main[key] for key in ("label", "probability", "sure", "probabilities")}
         answers.append({"file": str(path), **main, **answer})
     if not answers:
         raise FacemaskError("; ".join(problems) or "there is no picture to classify; name some")
     return answers, problems
 
 
-def _verdict(row: np.ndarray, labels: Sequence[str]) -> dict:
+def verdict(row: np.ndarray, model: Classifier) -> dict:
+    """What the model says of one face, of probabilities (len(labels),); see the module's text."""
+    values = _round(row, 6)
+    best = int(np.argmax(values))
     return {
-        "label": labels[int(row.argmax())],
-        "probability": _round([row.max()], 6)[0],
-        "probabilities": dict(zip(labels, _round(row, 6), strict=True)),
+        "label": model.labels[best],
+        "probability": values[best],
+        "sure": values[best] >= model.sure,
+        "probabilities": dict(zip(model.labels, values, strict=True)),
     }
 
 

@@ -31,7 +31,7 @@ from facemask.io.threads import ahead
 from facemask.models.classifier import Classifier
 from facemask.photos import finder
 from facemask.photos.annotate import annotate
-from facemask.photos.predict import MARGIN
+from facemask.photos.predict import MARGIN, verdict
 
 SAME_TRACK = 0.3  # IoU with the last box seen
 LOST = 0.4  # seconds without being found after which a face counts as gone
@@ -60,12 +60,12 @@ class Tracker:
     """Follows faces by the overlap of their boxes, best overlap first.
 
     Args:
-        labels: the model's.
+        model: whose probabilities `update` is given.
         frames_per_second: of the video.
     """
 
-    def __init__(self, labels: list[str], frames_per_second: float):
-        self.labels = labels
+    def __init__(self, model: Classifier, frames_per_second: float):
+        self.model = model
         self.patience = max(1, round(LOST * frames_per_second))
         self.tracks: list[Track] = []
         self.gone: list[Track] = []
@@ -76,7 +76,7 @@ class Tracker:
         Args:
             frame: its number, from 0, rising.
             boxes: from `finder.find_faces`, (N, 5).
-            probabilities: of those faces, (N, len(labels)).
+            probabilities: of those faces, (N, len(model.labels)).
 
         Returns:
             The faces to show, as entries of an answer's `faces`, with `track`.
@@ -99,7 +99,7 @@ class Tracker:
         self.gone += [t for t in self.tracks if frame - t.last >= self.patience]
         self.tracks = [t for t in self.tracks if frame - t.last < self.patience]
         return [
-            _face(t, t.shown, t.smooth, t.box[4], self.labels)
+            _face(t, t.shown, t.smooth, t.box[4], self.model)
             for t in self.tracks
             if t.seen >= min(SURE, frame + 1)
         ]
@@ -108,7 +108,7 @@ class Tracker:
         """All faces followed so far, of `frames` frames, as the module's text describes them."""
         return [
             {
-                **_face(t, t.best[:4], t.total / t.seen, t.best[4], self.labels),
+                **_face(t, t.best[:4], t.total / t.seen, t.best[4], self.model),
                 "best_frame": t.best_frame,
                 "first_frame": t.first,
                 "last_frame": t.last,
@@ -164,7 +164,7 @@ def judge_video(
     rate = _rate(capture)
     expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     size = frame.shape[1], frame.shape[0]
-    tracker = Tracker(model.labels, rate)
+    tracker = Tracker(model, rate)
 
     def frames() -> Iterator[np.ndarray]:
         image = frame
@@ -252,7 +252,7 @@ def watch(
             "program and not used by another one"
         )
     rate = _rate(capture)
-    tracker = Tracker(model.labels, rate)
+    tracker = Tracker(model, rate)
     title = f"facemask: camera {camera} (q ends)"
     number = written = 0
     start = time.monotonic()
@@ -358,15 +358,11 @@ def _rate(capture: cv2.VideoCapture) -> float:
 
 
 def _face(
-    track: Track, box: np.ndarray, row: np.ndarray, score: float, labels: list[str]
+    track: Track, box: np.ndarray, row: np.ndarray, score: float, model: Classifier
 ) -> dict:
-    values = [round(float(v), 6) for v in row]
-    best = int(np.argmax(values))
     return {
         "track": track.number,
         "box": [round(float(v), 1) for v in box[:4]],
-        "label": labels[best],
-        "probability": values[best],
-        "probabilities": dict(zip(labels, values, strict=True)),
+        **verdict(row, model),
         "score": round(float(score), 4),
     }

@@ -87,7 +87,8 @@ def score(
         images: the pictures, uint8 RGB (N, S, S, 3), if they have been read already.
 
     Returns:
-        Figures of the classes that the set has, and with all answers `open`; see `open_figures`.
+        Figures of the classes that the set has, and with all answers `open`; see `open_figures`
+        and `sure_figures`.
     """
     labels = [label for label in model.labels if label in set(pictures.values())]
     columns = [model.labels.index(label) for label in labels]
@@ -101,6 +102,8 @@ def score(
     return {
         "images": len(truth),
         "open": open_figures(names, np.array(model.labels)[every.argmax(axis=1)]),
+        "sure": sure_figures(names == np.array(model.labels)[every.argmax(axis=1)],
+                             every.max(axis=1), model.sure),
         **_figures(truth, answers),
         "recall": {label: float(np.mean(answers[truth == k] == k)) for k, label in
                    enumerate(labels)},
@@ -134,6 +137,30 @@ def open_figures(truth: np.ndarray, answers: np.ndarray) -> dict:
                              if t != "incorrect_mask"},
         "incorrect_precision": float(np.mean(truth[said] == "incorrect_mask"))
         if said.any() else None,
+    }
+
+
+def sure_figures(right: np.ndarray, probability: np.ndarray, sure: float) -> dict:
+    """What the operating point does: which answers are left unsure, and how good the others are.
+
+    Args:
+        right: whether each answer is right, bool (N,).
+        probability: of each answer (N,), 0..1.
+        sure: the operating point.
+
+    Returns:
+        `unsure`, the share below it; `right`, the share of right answers above it; and
+        `calibration_error`, the mean difference between probability and share of right answers in
+        ten bins of equal width (Guo et al. 2017, arXiv 1706.04599).
+    """
+    kept = probability >= sure
+    bins = np.minimum((probability * 10).astype(int), 9)
+    gaps = [abs(np.mean(probability[bins == k]) - np.mean(right[bins == k])) * np.sum(bins == k)
+            for k in np.unique(bins)]
+    return {
+        "unsure": float(np.mean(~kept)),
+        "right": float(np.mean(right[kept])) if kept.any() else None,
+        "calibration_error": float(np.sum(gaps) / len(right)),
     }
 
 

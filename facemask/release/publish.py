@@ -23,11 +23,12 @@ from facemask import CLASSES
 from facemask.datasets.prepare import read_all
 from facemask.exports.export import export_model
 from facemask.io.files import RELEASE, ROOT, FacemaskError, read_json, write_json, write_whole
+from facemask.models.classifier import OPERATING_POINT
 from facemask.pages.fill import render
 from facemask.release.collect import IMAGE_SIZE, KINDS, collect, read_collected
 from facemask.release.measure import measure, test_sets
-from facemask.release.recipe import FINISH, Recipe, fit, validation_pictures
-from facemask.release.settle import settle
+from facemask.release.recipe import FINISH, Recipe, fit
+from facemask.release.settle import settle, validation_sets
 
 PEERS = ROOT / "models" / "face-mask-12k"  # measured beside the released model, if trained here
 
@@ -84,11 +85,12 @@ def publish(
         fit(archives, first, data_dir, recipes[0], seed),
         fit(archives, last, data_dir, recipes[1], seed + 1, start=first / "model.keras"),
     )
-    found = settle(model, validation_pictures(archives, data_dir))
+    found = settle(model, validation_sets(archives, data_dir))
     with write_whole(settled) as partial:
         partial.mkdir()
         model.save(partial / "model.keras")
         shutil.copy(last / "labels.txt", partial / "labels.txt")
+        write_json(partial / OPERATING_POINT, {"sure": found["sure"]})
     collected = collect(archives, data_dir)
     sets = test_sets(archives, data_dir)
     published = sets["12k Test, published"]
@@ -98,6 +100,7 @@ def publish(
     export_model(settled, calibration(collected), images, answers, made)
     for form in ("model-float16.tflite", "model-dynamic.tflite"):  # any run's export has them
         (made / form).unlink()
+    shutil.copy(settled / OPERATING_POINT, made)
     models = {"released": made / "model.keras", "released, int8": made / "model-int8.tflite"}
     for name in ("baseline", "compact"):
         if (PEERS / name / "model.keras").is_file():

@@ -27,7 +27,7 @@ LEAST_SIDE = 24  # pixels; smaller faces on photos decide nothing
 UNSURE = 0.08  # at most this share of the faces in photos may be left unsure
 RIGHT = 0.97  # of the sure answers, if so many unsure ones allow it
 LEVELS = np.arange(0.34, 0.991, 0.01)
-TEMPERATURES = np.geomspace(0.3, 3, 47).round(3)
+TEMPERATURES = np.geomspace(0.25, 4, 49).round(3)
 
 
 def validation_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]:

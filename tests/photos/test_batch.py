@@ -70,8 +70,7 @@ def test_all_faces_of_a_photo_are_one_batch_in_the_finders_order(scene):
         batches.append(crops)
         return light_model().predict(crops)
 
-    model.predict = predict
-    answer = judge_picture(scene, model)
+    answer = judge_picture(scene, model._replace(predict=predict))
     (crops,) = batches
     found = finder.find_faces(scene)
     np.testing.assert_array_equal(crops, crop_faces(scene, found, 32, MARGIN))
@@ -103,7 +102,7 @@ def test_folder_to_pictures_json_and_csv(command, folder, tmp_path, capsys):
     assert (photo["width"], photo["height"], photo["judged"]) == (480, 320, "faces")
     assert len(photo["faces"]) == 2 and photo["whole"] is None
     for face in photo["faces"]:
-        assert list(face) == ["box", "label", "probability", "probabilities", "score"]
+        assert list(face) == ["box", "label", "probability", "sure", "probabilities", "score"]
         x, y, width, height = face["box"]
         assert 0 <= x < x + width <= 480 and 0 <= y < y + height <= 320
         assert list(face["probabilities"]) == list(CLASSES)
@@ -122,7 +121,27 @@ def test_folder_to_pictures_json_and_csv(command, folder, tmp_path, capsys):
     assert Image.open(out / "a.jpg").size == (480, 320)
     counts = summarise(answers, CLASSES)
     assert (counts["pictures"], counts["faces"], counts["no_face"]) == (3, 3, 1)
-    assert counts["masked"] == counts["labels"]["with_mask"] / 3
+    assert counts["masked"] == counts["labels"]["with_mask"] / 3 and counts["unsure"] == 0
+
+
+def test_below_the_operating_point_an_answer_is_unsure(folder, tmp_path, capsys):
+    model = light_model()._replace(sure=0.6)
+    picture = folder / "a.jpg"
+    (answer,) = batch.stream(expand([picture]), model)
+    for face in answer["faces"]:
+        assert face["sure"] == (face["probability"] >= 0.6)
+    (never,) = batch.stream(expand([picture]), model._replace(sure=1.0))
+    counts = summarise([answer, never], CLASSES)
+    faces = len(answer["faces"])
+    surely = sum(face["sure"] for face in answer["faces"])
+    assert counts["faces"] == 2 * faces and counts["unsure"] == 2 * faces - surely
+    assert sum(counts["labels"].values()) == surely
+    assert summarise([never], CLASSES)["masked"] is None
+    image = np.full((answer["height"], answer["width"], 3), 127, np.uint8)
+    grey = annotate(image, never)
+    assert np.ptp(grey.astype(int), axis=2).max() == 0, "nothing is drawn in a class's colour"
+    batch.judge_few(expand([picture]), model._replace(sure=1.0), tmp_path / "a.png", None, None)
+    assert capsys.readouterr().out.count("unsure, ") == faces
 
 
 def test_all_inputs_at_once_each_picture_once(folder, monkeypatch, tmp_path):
@@ -310,7 +329,8 @@ def test_labels_do_not_overlap_and_lie_in_the_picture():
         boxes = np.column_stack(
             [rng.uniform(0, side - 40, (count, 2)), rng.uniform(10, 40, (count, 2))]
         )
-        named = [{"label": "incorrect_mask", "probability": 0.876} for _ in boxes]
+        named = [{"label": "incorrect_mask", "probability": 0.876, "sure": k % 4 > 0}
+                 for k in range(count)]
         labels = place_labels(named, boxes, (side, side), 12, 2)
         assert len(labels) >= min(3, count)
         canvas = np.zeros((side, side), int)
@@ -324,7 +344,7 @@ def test_labels_do_not_overlap_and_lie_in_the_picture():
 @pytest.mark.parametrize("shape", [(1, 1), (24, 40), (300, 20), (320, 480), (3000, 2000)])
 def test_annotates_pictures_of_any_size(shape):
     image = np.full((*shape, 3), 127, np.uint8)
-    verdict = {"label": "with_mask", "probability": 0.9}
+    verdict = {"label": "with_mask", "probability": 0.9, "sure": True}
     face = {**verdict, "box": [0.2 * shape[1], 0.2 * shape[0], 0.6 * shape[1], 0.6 * shape[0]]}
     for answer in (
         {"judged": "faces", "faces": [face], "whole": None},

@@ -7,9 +7,10 @@ from interrupted import light_model
 
 from facemask.datasets.sample import draw_scene
 from facemask.io.files import FacemaskError
+from facemask.models.classifier import Classifier
 from facemask.photos import finder, video
 
-LABELS = ["with_mask", "without_mask"]
+MODEL = Classifier(["with_mask", "without_mask"], 32, lambda crops: crops)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_video_in_annotated_video_out(clip, tmp_path):
 
 def test_label_does_not_flicker():
     """A model that errs in every fourth frame changes what is shown in none."""
-    tracker = video.Tracker(LABELS, 25)
+    tracker = video.Tracker(MODEL, 25)
     shown = []
     for frame in range(40):
         sure = 0.3 if frame % 4 == 3 else 0.8
@@ -68,7 +69,7 @@ def test_label_does_not_flicker():
 
 
 def test_label_follows_a_mask_taken_off():
-    tracker = video.Tracker(LABELS, 25)
+    tracker = video.Tracker(MODEL, 25)
     box = np.array([[10, 10, 60, 60, 0.9]])
     for frame in range(60):
         row = [0.95, 0.05] if frame < 30 else [0.05, 0.95]
@@ -77,7 +78,7 @@ def test_label_follows_a_mask_taken_off():
 
 
 def test_faces_that_pass_keep_their_numbers_and_gone_ones_end():
-    tracker = video.Tracker(LABELS, 10)
+    tracker = video.Tracker(MODEL, 10)
     row = np.array([[0.9, 0.1], [0.2, 0.8]])
     for frame in range(10):
         boxes = np.array([[10 + 2 * frame, 10, 50, 50, 0.9], [200 - 2 * frame, 10, 50, 50, 0.8]])

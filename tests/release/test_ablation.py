@@ -14,8 +14,8 @@ def test_kinds_are_chosen_by_a_word():
     assert set(ablation.kinds("moved")) == {
         "moved right", "moved nose_out", "moved chin_hang", "moved chin_out"}
     photographs = set(KINDS) - set(ablation.kinds("drawn", "moved", "bare with"))
-    assert photographs == {f"{a} {b}" for a in ("12k", "3class") for b in ("masked", "bare")} | {
-        "3class incorrect"}
+    assert photographs == {f"{a} {b}" for a in ("12k", "3class", "street")
+                           for b in ("masked", "bare")} | {"3class incorrect", "street incorrect"}
 
 
 def test_every_row_leaves_something_out():

@@ -1,5 +1,6 @@
 """The figures of a model with all its answers open, on answers whose worth is known."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -36,3 +37,29 @@ def test_precision_of_incorrect_is_none_if_it_is_never_said():
     assert given["incorrect_precision"] is None and given["macro_recall"] == 0.5
     given = measure.open_figures(truth, truth)
     assert given["incorrect_precision"] == given["accuracy"] == 1
+
+
+def test_the_operating_point_leaves_the_doubtful_answers_out():
+    right = np.array([True, True, False, True])
+    found = measure.sure_figures(right, np.array([0.95, 0.8, 0.4, 0.5]), 0.6)
+    assert found["unsure"] == 0.5 and found["right"] == 1
+    assert found["calibration_error"] == pytest.approx((0.05 + 0.2 + 0.4 + 0.5) / 4)
+    assert measure.sure_figures(right, np.full(4, 0.5), 0.6)["right"] is None
+
+
+def test_answers_that_stay_on_a_tight_crop_are_counted_by_class(tmp_path):
+    """A model that asks how bright the rim is sees another answer where the rim is cut off."""
+    grey = np.full((100, 100, 3), 60, np.uint8)
+    rimmed = np.full((100, 100, 3), 255, np.uint8)
+    rimmed[20:95, 10:90] = 60
+    pictures = {}
+    for name, image, label in (("a", grey, "with_mask"), ("b", rimmed, "without_mask")):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), image)
+        pictures[tmp_path / f"{name}.png"] = label
+
+    def predict(images):
+        bright = images[:, 0, 0, 0] > 128
+        return np.stack([1.0 - bright, bright, np.zeros(len(images))], axis=1)
+
+    found = measure.tight(Classifier(list(CLASSES), 50, predict), pictures)
+    assert found == {"all": 0.5, "with_mask": 1, "without_mask": 0}

@@ -8,7 +8,7 @@ import pytest
 from facemask import CLASSES
 from facemask.datasets.sample import draw_picture
 from facemask.io.files import ROOT
-from facemask.release.settle import settle
+from facemask.release.settle import RIGHT, UNSURE, settle, sure_from
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +28,41 @@ def test_a_model_that_says_it_too_readily_is_held_back(pictures):
     model = keras.models.load_model(ROOT / "models/release/model.keras", compile=False)
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([kernel, bias + np.float32([0, 0, 3])])
-    found = settle(model, pictures)
+    sets = {"crops": pictures, "photos": pictures}
+    found = settle(model, sets)
     assert found["shift"] < -0.5
     settled_kernel, settled = model.layers[-1].get_weights()
-    np.testing.assert_allclose(settled - bias, [0, 0, 3 + found["shift"]], atol=1e-5)
-    assert np.array_equal(kernel, settled_kernel)
+    by = found["temperature"]
+    np.testing.assert_allclose(by * settled - bias, [0, 0, 3 + found["shift"]], atol=1e-4)
+    np.testing.assert_allclose(by * settled_kernel, kernel, rtol=1e-5)
     means = {float(shift): mean for shift, mean in found["mean_recall"].items()}
     assert means[found["shift"]] == max(means.values()) > means[0]
     # Said anew of the shifted model, the recalls are those that were promised.
-    again = settle(model, pictures)
+    again = settle(model, sets)
     assert again["mean_recall"]["+0.00"] == pytest.approx(means[found["shift"]])
+
+
+def test_a_model_that_errs_loses_its_confidence(pictures):
+    model = keras.models.load_model(ROOT / "models/release/model.keras", compile=False)
+    wrong = {p: CLASSES[1 - CLASSES.index(label)] for p, label in list(pictures.items())[:4]}
+    sets = {"crops": pictures | wrong, "photos": pictures | wrong}
+    before = settle(model, sets)["temperature"]
+    assert before > 1 and settle(model, sets)["temperature"] == 1, "no other one does better now"
+
+
+def test_answers_are_sure_from_where_enough_of_them_are_right():
+    probability = np.linspace(0.4, 0.995, 200)
+    right = np.ones(200, bool)
+    right[:12] = False  # up to 0.433
+    found = sure_from(probability, right)
+    sure = probability >= found["sure"]
+    assert 0 < found["unsure"] == np.mean(~sure) <= UNSURE
+    assert found["sure_right"] == right[sure].mean() >= RIGHT
+    # As low as that allows.
+    assert right[probability >= found["sure"] - 0.01].mean() < RIGHT
+
+
+def test_no_more_than_a_few_answers_are_left_unsure():
+    found = sure_from(np.linspace(0.4, 0.995, 200), np.arange(200) % 3 > 0)
+    assert found["unsure"] <= UNSURE and found["sure_right"] < RIGHT
+    assert sure_from(np.full(5, 0.9), np.ones(5, bool))["sure"] == 0

@@ -35,6 +35,7 @@ SAME_PIXELS = 1e-4  # largest difference in a probability where both judge the v
 # falls halfway between two pixels may go one further.
 SAME_FACE = 0.1
 GRAPHICS = 0.02  # the networks on a graphics card's own arithmetic, or here a software one
+SURE = classifier.read_sure(RELEASE)
 FIRST_LOAD = 1_500_000  # bytes over the wire
 
 
@@ -192,7 +193,11 @@ def test_label_and_probability_are_written_on_each_face(visit):
     for face in visit["dropped"]["faces"]:
         best = max(face["probabilities"])
         assert f"{words[face['label']]}, {100 * best:.1f}%" in face["text"]
-        assert f"{words[face['label']]} {100 * best:.0f}%" in face["tag"]
+        assert face["sure"] == (best >= SURE)
+        if face["sure"]:
+            assert f"{words[face['label']]} {100 * best:.0f}%" in face["tag"]
+        else:
+            assert "unsure" in face["tag"] and "unsure" in face["text"]
 
 
 def test_a_file_that_is_no_picture(visit):

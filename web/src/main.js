@@ -7,6 +7,7 @@ const WORDS = {
   with_mask: "✓ with mask",
   without_mask: "✗ without mask",
   incorrect_mask: "! mask worn wrong",
+  unsure: "? unsure",
 };
 const MOST_PIXELS = 4096 * 4096; // more than phones' canvases hold
 const QUIET = 3000; // ms between announcements while the webcam runs
@@ -60,9 +61,11 @@ function pixelsOf(source, width, height) {
 function show({ judged, faces }, { width, height }) {
   faces = [...faces].sort((a, b) => a.x - b.x);
   page.boxes.replaceChildren(
-    ...faces.map(({ x, y, w, h, label, probability }, k) => {
+    ...faces.map((face, k) => {
+      const { x, y, w, h, probability } = face;
+      const said = verdict(face);
       const box = document.createElement("div");
-      box.className = `box ${label}`;
+      box.className = `box ${said}`;
       box.classList.toggle("high", y < 0.08 * height);
       box.classList.toggle("right", x > 0.7 * width);
       const percent = (part, whole) => `${(100 * part) / whole}%`;
@@ -72,21 +75,25 @@ function show({ judged, faces }, { width, height }) {
       box.style.height = percent(h, height);
       const tag = document.createElement("span");
       const words = document.createElement("b"); // left out where there is no room for it
-      words.textContent = spoken(label);
-      const sign = (WORDS[label] ?? "").split(" ")[0];
-      tag.append(`${k + 1} ${sign} `, words, ` ${(100 * probability).toFixed(0)}%`);
+      words.textContent = spoken(said);
+      const sign = (WORDS[said] ?? "").split(" ")[0];
+      tag.append(`${k + 1} ${sign} `, words);
+      if (face.sure) tag.append(` ${(100 * probability).toFixed(0)}%`);
       box.append(tag);
       return box;
     }),
   );
   page.faces.replaceChildren(
-    ...faces.map(({ x, y, w, h, label, probability, probabilities }, k) => {
+    ...faces.map((face, k) => {
+      const { x, y, w, h, label, probability, sure, probabilities } = face;
       const item = document.createElement("li");
-      item.className = label;
+      item.className = verdict(face);
       const who = judged === "faces" ? `Face ${k + 1}` : "The whole picture";
-      item.textContent = `${who}: ${WORDS[label] ?? label}, ${(100 * probability).toFixed(1)}%`;
+      const likeliest = `${sure ? (WORDS[label] ?? label) : spoken(label)}, ${(100 * probability).toFixed(1)}%`;
+      item.textContent = `${who}: ${sure ? likeliest : `${WORDS.unsure} (${likeliest})`}`;
       // For whoever reads the page by a program.
       item.dataset.label = label;
+      item.dataset.sure = sure;
       item.dataset.box = JSON.stringify([x, y, w, h]);
       item.dataset.probabilities = JSON.stringify(probabilities);
       return item;
@@ -100,10 +107,15 @@ function show({ judged, faces }, { width, height }) {
 function summary(judged, faces) {
   if (judged === "no face") return "No face was found.";
   const counts = new Map();
-  for (const { label } of faces) counts.set(label, (counts.get(label) ?? 0) + 1);
+  for (const face of faces) counts.set(verdict(face), (counts.get(verdict(face)) ?? 0) + 1);
   const parts = [...counts].map(([label, count]) => `${count} ${spoken(label)}`);
   if (judged === "whole picture") return "The picture was judged whole, as one face.";
   return `${faces.length} ${faces.length === 1 ? "face" : "faces"}: ${parts.join(", ")}.`;
+}
+
+/** What to say of a face: its label, or that it is unsure. */
+function verdict({ label, sure }) {
+  return sure ? label : "unsure";
 }
 
 /** A label's words without the sign before them. */

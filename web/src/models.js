@@ -40,7 +40,7 @@ export async function start(backend) {
 export async function load(backend) {
   await start(backend);
   const json = async (path) => (await fetch(path)).json();
-  const [settings, { labels, input }, finder, classifier] = await Promise.all([
+  const [settings, { labels, input, sure }, finder, classifier] = await Promise.all([
     json("./finder/settings.json"),
     json("./model/labels.json"),
     loadGraphModel("./finder/model.json"),
@@ -77,7 +77,8 @@ export async function load(backend) {
     return answers.map((values) => {
       const probabilities = Array.from(values);
       const best = probabilities.indexOf(Math.max(...probabilities));
-      return { label: labels[best], probability: probabilities[best], probabilities };
+      const probability = probabilities[best];
+      return { label: labels[best], probability, sure: probability >= sure, probabilities };
     });
   }
 
@@ -85,7 +86,7 @@ export async function load(backend) {
    * Find and classify the faces of a picture: `judge` in facemask/photos/predict.py.
    *
    * @returns {judged: "faces" | "whole picture" | "no face", faces: [{x, y, w, h, score, label,
-   *   probability, probabilities}], findTime, classifyTime in ms}; of a whole picture, the one
+   *   probability, sure, probabilities}], findTime, classifyTime in ms}; of a whole picture, the one
    *   face is all of it, and where there is no face there is none
    */
   async function judge(image) {
