@@ -40,8 +40,8 @@ def load(path: str | Path) -> Classifier:
     """Load a `.keras` or `.tflite` file, a SavedModel or TF.js folder, or a model's folder.
 
     `labels.txt` is looked for beside the model, and so is `operating-point.json`, which not every
-    model has: {"sure": the least probability of an answer that is sure}. A model's folder stands for the `model.tflite` in
-    it, which starts at once, or else for the `model.keras`.
+    model has: {"sure": the least probability of an answer that is sure}. A model's folder stands
+    for the `model.tflite` in it, which starts at once, or else for the `model.keras`.
 
     Nothing that came with a model runs while it is loaded. When it judges, a SavedModel's graph may
     read and write files: load only those you trust.

@@ -1,4 +1,7 @@
-"""Tables of the released model, for the README and the model card."""
+"""Tables of a released model's folder, for the README and the model card."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -15,13 +18,13 @@ SHORT_NAMES = {
 }
 
 
-def release_table() -> str:
+def release_table(release: Path = RELEASE) -> str:
     """Every test set, for the released model with all its answers open, and beside others.
 
     Beside it the mean recall of the likeliest of the classes that a set has, as those models of
     two classes have it that were trained on 12k.
     """
-    models = read_json(RELEASE / "report.json")["models"]
+    models = read_json(release / "report.json")["models"]
     others = [name for name in models if not name.startswith("released")]
     rows = []
     for name, row in models["released"].items():
@@ -41,10 +44,10 @@ def release_table() -> str:
                   "int8", "of the set's classes alone", *others], rows)
 
 
-def incorrect_table() -> str:
+def incorrect_table(release: Path = RELEASE) -> str:
     """How often the released model says incorrect_mask, rightly and wrongly, by test set."""
     rows = []
-    for name, row in read_json(RELEASE / "report.json")["models"]["released"].items():
+    for name, row in read_json(release / "report.json")["models"]["released"].items():
         given = row["open"]
         called = given["called_incorrect"]
         recall = row["recall"].get("incorrect_mask")
@@ -59,9 +62,21 @@ def incorrect_table() -> str:
                   "incorrect: recall", "precision"], rows)
 
 
-def behaviour_table() -> str:
+def sure_table(release: Path = RELEASE) -> str:
+    """What the operating point does on each test set."""
+    report = read_json(release / "report.json")
+    rows = [[name, percent(row["open"]["accuracy"]), percent(row["sure"]["unsure"]),
+             percent(row["sure"]["right"]), f"{row['sure']['calibration_error']:.3f}"]
+            for name, row in report["models"]["released"].items()]
+    text = table(["test set", "all answers: right", "unsure", "of the sure ones: right",
+                  "calibration error"], rows)
+    return f"Sure from a probability of {report['settled']['sure']:.2f}.\n\n{text}"
+
+
+def behaviour_table(release: Path = RELEASE) -> str:
     """What must not change the answer, what must, and what is not a mask."""
-    report = read_json(RELEASE / "report.json")["behaviour"]
+    whole = read_json(release / "report.json")
+    report = whole["behaviour"]
     rows = [[f"the answer stays when the picture is: {k}", percent(v)]
             for k, v in report["unchanged"].items()]
     ways = {"right": "worn right: with_mask", "nose_out": "below the nose: incorrect_mask",
@@ -71,29 +86,33 @@ def behaviour_table() -> str:
              for k, v in report["drawn"].items()]
     rows += [[f"not called with_mask: a bare face with {k.replace('_', ' at the ')}", percent(v)]
              for k, v in report["not_a_mask"].items()]
+    rows += [[f"the answer stays when the face is cut from brow to chin: {k}", percent(v["all"])]
+             for k, v in whole["tight"].items()]
     return table(["behaviour", "rate"], rows)
 
 
-def mistakes_table() -> str:
+def mistakes_table(release: Path = RELEASE) -> str:
     """The released model's wrong answers on 12k Test, by file."""
-    row = read_json(RELEASE / "report.json")["models"]["released"]["12k Test, published"]
+    row = read_json(release / "report.json")["models"]["released"]["12k Test, published"]
     return table(["file", "label", "answer", "probability"], [
         [m["file"], m["label"], m["answer"], f"{m['probability']:.2f}"] for m in row["mistakes"]
     ])
 
 
-def release_facts() -> str:
+def release_facts(release: Path = RELEASE) -> str:
     """Size and training cost of the released model, in a sentence."""
-    report = read_json(RELEASE / "report.json")
-    sizes = {name: (RELEASE / name).stat().st_size / 1e3
+    report = read_json(release / "report.json")
+    sizes = {name: (release / name).stat().st_size / 1e3
              for name in ("model.keras", "model.tflite", "model-int8.tflite")}
     minutes = report["training"]["seconds"] / 60
-    photos = sum(n for kind, n in report["collected"]["pictures"].items()
-                 if kind.startswith(("12k", "3class")))
-    made = sum(report["collected"]["pictures"].values()) - photos
+    collected = report["collected"]
+    photos, cuts = (sum(n for kind, n in collected["pictures"].items() if kind.startswith(names))
+                    for names in (("12k", "3class"), ("street",)))
+    made = sum(collected["pictures"].values()) - photos - cuts
     training = report["training"]
     return (
-        f"{photos:,} photographs and {made:,} pictures with masks, hands and other things put on "
+        f"{photos:,} photographs of a face, {cuts:,} cuts of {collected['street_faces']:,} faces "
+        f"on street photos, and {made:,} pictures with masks, hands and other things put on "
         f"them; {training['epochs']} epochs in {minutes:.0f} minutes on "
         f"{training['cores']} cores, at most {training['peak_memory_mb'] / 1e3:.1f} GB of memory "
         "while training. Sizes: "
@@ -101,7 +120,7 @@ def release_facts() -> str:
     )
 
 
-def ablation_table(part: str = "rows") -> str:
+def ablation_table(release: Path = RELEASE, part: str = "rows") -> str:
     """Mean recall of each row on each test set: the mean over seeds and, in brackets, the spread.
 
     Above and below the recipes by the shortened schedule stand those by the full one.
@@ -109,7 +128,7 @@ def ablation_table(part: str = "rows") -> str:
     report = read_json(REPORTS / "ablation.json")
     found = report[part]
     if part == "rows":
-        released = read_json(RELEASE / "report.json")["models"]["released"]
+        released = read_json(release / "report.json")["models"]["released"]
         found = {"the released model; full schedule": {"0": released}} | found | report["full"]
     rows = []
     for name, runs in found.items():
@@ -129,10 +148,10 @@ def ablation_table(part: str = "rows") -> str:
     return table([*first, *SHORT_NAMES.values()], rows)
 
 
-def ablation_schedule() -> str:
+def ablation_schedule(release: Path = RELEASE) -> str:
     """What the ablation's shortened schedule is."""
     short = read_json(REPORTS / "ablation.json")["schedule"]
-    full = read_json(RELEASE / "report.json")["recipe"]
+    full = read_json(release / "report.json")["recipe"]
     return (f"A shortened schedule: {short['epochs']} epochs of {short['steps'] * 64:,} pictures "
             f"at {short['image_size']} px. The full one has {full['epochs']} of "
             f"{full['steps'] * 64:,}, the first {full['early_epochs']} at {full['early_size']} px "
@@ -140,13 +159,14 @@ def ablation_schedule() -> str:
             f"{full['last_epochs']} more after it, of pictures changed more mildly.")
 
 
-BLOCKS = {
+BLOCKS: dict[str, Callable[[Path], str]] = {
     "release": release_table,
     "release-incorrect": incorrect_table,
+    "release-sure": sure_table,
     "release-facts": release_facts,
     "release-behaviour": behaviour_table,
     "release-mistakes": mistakes_table,
     "ablation-schedule": ablation_schedule,
     "ablation": ablation_table,
-    "sizes": lambda: ablation_table("sizes"),
+    "sizes": lambda release: ablation_table(release, "sizes"),
 }

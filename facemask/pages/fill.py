@@ -6,8 +6,10 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
-from facemask.io.files import ROOT, read_json, write_whole
+from facemask.io.files import RELEASE, ROOT, read_json, write_whole
 from facemask.io.tables import REPORTS, between, percent, table
 from facemask.pages import card, finders
 
@@ -414,7 +416,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "photos-speed": photos_speed,
     "page": page_facts,
     "torture": torture_table,
-    **card.BLOCKS,
+    **{name: partial(make, RELEASE) for name, make in card.BLOCKS.items()},
     **finders.BLOCKS,
     "12k-copies": lambda: copies_table("face-mask-12k"),
     "12k-clean": lambda: clean_table("face-mask-12k"),
@@ -430,21 +432,25 @@ FILES = ("README.md", "CONTRIBUTING.md", "models/finder/README.md", "models/rele
          *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 
 
-def render(text: str) -> str:
+def render(text: str, release: Path = RELEASE) -> str:
     """The text with every block filled anew.
+
+    Args:
+        release: folder of the released model that the text speaks of.
 
     Raises:
         KeyError: a block's name is unknown.
     """
 
     def fill(match: re.Match) -> str:
-        return f"{match[1]}\n{BLOCKS[match[2]]()}\n{match[4]}"
+        return f"{match[1]}\n{blocks[match[2]]()}\n{match[4]}"
 
+    blocks = BLOCKS | {name: partial(make, release) for name, make in card.BLOCKS.items()}
     pattern = r"(<!-- begin ([\w-]+) -->)\n(.*?)(<!-- end \2 -->)"
     return re.sub(pattern, fill, text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
     for name in FILES:
-        with write_whole(ROOT / name) as partial:
-            partial.write_text(render((ROOT / name).read_text("utf-8")), "utf-8")
+        with write_whole(ROOT / name) as unfinished:
+            unfinished.write_text(render((ROOT / name).read_text("utf-8")), "utf-8")

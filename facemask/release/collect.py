@@ -176,9 +176,11 @@ def framings(street: Path, faces: Iterable[Path]) -> Iterator[np.ndarray]:
     wanted = {path.stem.rsplit("-", 1)[0] for path in faces}
     for photo, boxes, _ in tqdm(read_scenes(street), desc="street", unit="photo"):
         chosen = [n for n in range(len(boxes)) if f"{photo.stem}-{n}" in wanted]
-        image = read_image(photo) if chosen else None
+        if not chosen:
+            continue
+        image = read_image(photo)
         for number in chosen:
-            rng = np.random.default_rng([0, int(photo.stem.strip("street")), number])
+            rng = np.random.default_rng([0, int(photo.stem.removeprefix("street")), number])
             for _ in range(CUTS):
                 box = boxes[number] + 0
                 box[:2] += rng.uniform(-0.12, 0.12, 2) * box[2:]
@@ -273,6 +275,8 @@ def collect(archives: str | Path, data_dir: str | Path = "data") -> Path:
         np.save(partial, np.stack(pictures))
     with write_whole(folder / "kinds.csv") as partial:
         partial.write_text("\n".join(["kind", *kinds]) + "\n")
-    counts = {"copies_left_out": left_out, "pictures": dict(sorted(Counter(kinds).items()))}
+    street = sum(kind.startswith("street") for kind in kinds) // CUTS
+    counts = {"copies_left_out": left_out, "street_faces": street,
+              "pictures": dict(sorted(Counter(kinds).items()))}
     write_json(folder / "collected.json", counts)
     return folder

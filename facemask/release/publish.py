@@ -121,14 +121,11 @@ def publish(
     join_histories(first, last, made / "history.csv")
     if (out / "report.json").is_file():
         compare(read_json(out / "report.json"), report)
-    if (out / "README.md").is_file():
-        shutil.copy(out / "README.md", made / "README.md")
     with write_whole(out) as partial:
         shutil.copytree(made, partial)
-    if (out / "README.md").is_file():
-        text = render((out / "README.md").read_text("utf-8"))
-        with write_whole(out / "README.md") as partial:
-            partial.write_text(text, "utf-8")
+        if (out / "README.md").is_file():
+            text = render((out / "README.md").read_text("utf-8"), partial)
+            (partial / "README.md").write_text(text, "utf-8")
     return report
 
 
