@@ -31,12 +31,10 @@ torture: .venv/installed  ## spoil 20,000 files of each kind and read them; an h
 notebooks: run  ## run the notebooks on DATASET and save them, without photographs, for committing
 	$(BIN)/python -m facemask.notebooks save --dataset "$(DATASET)"
 
-release: .venv/installed  ## make models/release again from the zips in ARCHIVES, and print what changed
-	@test -n "$(ARCHIVES)" || { echo "name the folder of the zips: make release ARCHIVES=folder" >&2; exit 2; }
+release: archives .venv/installed  ## make models/release again from the zips in ARCHIVES, and print what changed
 	$(BIN)/python -m facemask.release.publish "$(ARCHIVES)"
 
-finder: .venv/installed  ## train the face finder again into models/finder, and measure it; two hours
-	@test -n "$(ARCHIVES)" || { echo "name the folder of the zips: make finder ARCHIVES=folder" >&2; exit 2; }
+finder: archives .venv/installed  ## train the face finder again into models/finder, and measure it; two hours
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	$(BIN)/python -m facemask.finder.publish "$(ARCHIVES)"
 	$(BIN)/python -m facemask.finder.measure "$(ARCHIVES)"
@@ -54,6 +52,9 @@ docs: .venv/installed  ## build the documentation into site/
 clean:  ## remove the environment; data and models stay
 	rm -rf .venv
 
+archives:
+	@test -n "$(ARCHIVES)" || { echo "name the folder of the zips: make $(MAKECMDGOALS) ARCHIVES=folder" >&2; exit 2; }
+
 .venv/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 10) <= v <= (3, 12) and \
 		"Python %d.%d will not do: TensorFlow needs 3.10 to 3.12; name one with make PYTHON=python3.12" % v)'
@@ -61,4 +62,4 @@ clean:  ## remove the environment; data and models stay
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@touch $@
 
-.PHONY: help run lab test web bench torture notebooks release finder lock docs clean
+.PHONY: help run lab test web bench torture notebooks release finder archives lock docs clean

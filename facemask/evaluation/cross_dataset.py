@@ -9,7 +9,7 @@ from facemask import CLASSES
 from facemask.copies.duplicates import leave_out_copies
 from facemask.datasets.prepare import find_labelled, read_images, read_sources
 from facemask.io.files import FacemaskError, write_json
-from facemask.metrics.classification import answer_figures
+from facemask.metrics.classification import answer_figures, open_figures
 from facemask.models import classifier
 
 BLOCK = 256  # pictures held at once
@@ -25,7 +25,8 @@ def evaluate_folder(
 ) -> dict:
     """Score a model on a folder of labelled pictures that it was not trained on.
 
-    The answer to a picture is the likeliest of the classes that the folder has; what the model
+    What a user gets is the likeliest of all the model's classes: those figures stand under `open`.
+    In the others the answer is the likeliest of the classes that the folder has; what the model
     gives to another class does not count. Pictures of a class that the model does not know are
     left out. Memory does not grow with the pictures, but for 2 KB each when copies are looked for.
 
@@ -42,10 +43,11 @@ def evaluate_folder(
 
     Returns:
         model, data, training: the names given (training may be None).
-        labels: the classes compared, in canonical order.
+        labels: the classes compared, in canonical order. model_labels: all that the model knows.
         found, copies_left_out, unknown_class: numbers of pictures; found is all of them.
         unreadable: [file, reason] of each picture that cannot be read.
         images: how many were scored: found less all that was left out.
+        open: with all of the model's answers open, see `open_figures`.
         accuracy, interval: and its 95% Wilson interval; balanced_accuracy: the mean recall.
         per_class: images and recall (None without images); confusion: rows true, columns answers.
 
@@ -66,7 +68,7 @@ def evaluate_folder(
     paths = [path for path, label in classes.items() if label in labels]
     columns = [run.labels.index(label) for label in labels]
 
-    read, unreadable, answers, block = [], [], [], []
+    read, unreadable, given, block = [], [], [], []
     images = read_images(paths, run.image_size, "Classifying" if progress else "")
     for path, image in zip(paths, images, strict=True):
         if isinstance(image, FacemaskError):
@@ -75,10 +77,10 @@ def evaluate_folder(
         read.append(path)
         block.append(image)
         if len(block) == BLOCK:
-            answers.append(run.predict(np.stack(block))[:, columns].argmax(axis=1))
+            given.append(run.predict(np.stack(block)))
             block.clear()
     if block:
-        answers.append(run.predict(np.stack(block))[:, columns].argmax(axis=1))
+        given.append(run.predict(np.stack(block)))
     if not read:
         raise FacemaskError(f"none of the {len(paths)} pictures in {folder} can be read")
 
@@ -90,17 +92,22 @@ def evaluate_folder(
             f"all pictures in {folder} are copies of training pictures; give pictures that the "
             "model has not seen"
         )
-    answer = np.concatenate(answers)[~out]
+    probabilities = np.concatenate(given)[~out]
+    answer = probabilities[:, columns].argmax(axis=1)
     true = np.array([labels.index(classes[path]) for path in read])[~out]
     report = {
         "model": str(model),
         "data": str(folder),
         "training": None if training is None else str(training),
         "labels": labels,
+        "model_labels": run.labels,
         "found": len(classes),
         "unknown_class": len(classes) - len(paths),
         "unreadable": unreadable,
         "copies_left_out": int(out.sum()),
+        "open": open_figures(
+            np.array(labels)[true], np.array(run.labels)[probabilities.argmax(axis=1)]
+        ),
         **answer_figures(answer, true, labels),
     }
     if json_path is not None:
@@ -135,14 +142,22 @@ def training_pictures(split_folder: str | Path) -> list[Path]:
 def summary(report: dict) -> str:
     """The report of `evaluate_folder` in a few lines, for the terminal."""
     low, high = report["interval"]
+    given = report["open"]
     lines = [
         f"{report['images']} of {report['found']} pictures scored; "
         f"{report['copies_left_out']} copies of training pictures, "
         f"{len(report['unreadable'])} unreadable and {report['unknown_class']} of classes that the "
         "model does not know left out",
-        f"accuracy {report['accuracy']:.4f}  95% {low:.4f} to {high:.4f}  "
-        f"balanced {report['balanced_accuracy']:.4f}",
+        f"all answers open: accuracy {given['accuracy']:.4f}, mean recall "
+        f"{given['macro_recall']:.4f}",
     ]
+    called = [f"{label} {share:.2%}" for label, share in given["called_incorrect"].items()]
+    if "incorrect_mask" in report["model_labels"]:
+        lines.append("  called incorrect_mask: " + ", ".join(called))
+    lines.append(
+        f"of the folder's classes: accuracy {report['accuracy']:.4f}  95% {low:.4f} to "
+        f"{high:.4f}  mean recall {report['balanced_accuracy']:.4f}"
+    )
     for label, figures in report["per_class"].items():
         recall = "-" if figures["recall"] is None else f"{figures['recall']:.4f}"
         lines.append(f"  {label:15} {figures['images']:6} pictures  recall {recall}")

@@ -4,8 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
+from scipy.stats import binomtest, bootstrap
+from sklearn.metrics import (
+    confusion_matrix,
+    precision_recall_fscore_support,
+    recall_score,
+    roc_auc_score,
+)
+
+from facemask import CLASSES
 
 BINS = 10  # of the calibration curve
 
@@ -97,4 +104,44 @@ def answer_figures(answers: np.ndarray, classes: np.ndarray, labels: Sequence[st
             for label, n, r in zip(labels, counts, recall, strict=True)
         },
         "confusion": confusion.tolist(),
+    }
+
+
+def open_figures(truth: np.ndarray, answers: np.ndarray) -> dict:
+    """What a user gets, who is given the likeliest of all answers.
+
+    Args:
+        truth, answers: names of classes, (N,).
+
+    Returns:
+        Accuracy and macro recall over the true classes, with 95% intervals; `confusion`, from true
+        class to answer to number; `called_incorrect`, from each other class to the share of it;
+        precision of incorrect_mask, None if it is never answered.
+    """
+    classes = [label for label in CLASSES if label in truth]
+    said = answers == "incorrect_mask"
+    return {
+        **macro_figures(truth, answers),
+        "confusion": {t: {a: int(np.sum((truth == t) & (answers == a))) for a in CLASSES}
+                      for t in classes},
+        "called_incorrect": {t: float(np.mean(said[truth == t])) for t in classes
+                             if t != "incorrect_mask"},
+        "incorrect_precision": float(np.mean(truth[said] == "incorrect_mask"))
+        if said.any() else None,
+    }
+
+
+def macro_figures(truth: np.ndarray, answers: np.ndarray) -> dict:
+    """Accuracy and macro recall, each with its 95% interval (Wilson's, and by bootstrap)."""
+    known = np.unique(truth)
+
+    def macro(t: np.ndarray, a: np.ndarray) -> float:
+        return recall_score(t, a, labels=known, average="macro", zero_division=0)
+
+    spread = bootstrap((truth, answers), macro, paired=True, vectorized=False, n_resamples=500,
+                       method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    return {
+        **accuracy_with_interval(answers == truth),
+        "macro_recall": float(macro(truth, answers)),
+        "macro_interval": [float(spread.low), float(spread.high)],
     }

@@ -66,7 +66,7 @@ def sure_table(release: Path = RELEASE) -> str:
     """What the operating point does on each test set."""
     report = read_json(release / "report.json")
     rows = [[name, percent(row["open"]["accuracy"]), percent(row["sure"]["unsure"]),
-             percent(row["sure"]["right"]), f"{row['sure']['calibration_error']:.3f}"]
+             percent(row["sure"]["right"]), f"{row['calibration_error']:.3f}"]
             for name, row in report["models"]["released"].items()]
     text = table(["test set", "all answers: right", "unsure", "of the sure ones: right",
                   "calibration error"], rows)

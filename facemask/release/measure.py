@@ -17,8 +17,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.stats import bootstrap
-from sklearn.metrics import recall_score
 
 from facemask import CLASSES
 from facemask.copies import duplicates
@@ -30,7 +28,7 @@ from facemask.images.augment import reencode
 from facemask.images.crops import brow_to_chin, resize
 from facemask.images.reading import read_image
 from facemask.io.files import RELEASE, read_json, write_json
-from facemask.metrics.classification import accuracy_with_interval
+from facemask.metrics.classification import calibration_error, macro_figures, open_figures
 from facemask.models import classifier
 from facemask.release.collect import fetch, scene_faces, side_of, split_3class
 from facemask.release.photos import ARCHIVES, faces_of
@@ -87,8 +85,8 @@ def score(
         images: the pictures, uint8 RGB (N, S, S, 3), if they have been read already.
 
     Returns:
-        Figures of the classes that the set has, and with all answers `open`; see `open_figures`
-        and `sure_figures`.
+        Figures of the classes that the set has; with all answers `open`, see `open_figures`;
+        `calibration_error`; and `sure`, see `sure_figures`.
     """
     labels = [label for label in model.labels if label in set(pictures.values())]
     columns = [model.labels.index(label) for label in labels]
@@ -99,12 +97,14 @@ def score(
     truth = np.array([labels.index(v) if v in labels else -1 for v in pictures.values()])
     answers = probabilities.argmax(axis=1)
     names = np.array(list(pictures.values()))
+    said = np.array(model.labels)[every.argmax(axis=1)]
     return {
         "images": len(truth),
-        "open": open_figures(names, np.array(model.labels)[every.argmax(axis=1)]),
-        "sure": sure_figures(names == np.array(model.labels)[every.argmax(axis=1)],
-                             every.max(axis=1), model.sure),
-        **_figures(truth, answers),
+        "open": open_figures(names, said),
+        "sure": sure_figures(names == said, every.max(axis=1), model.sure),
+        "calibration_error": calibration_error(
+            every, np.array([list(model.labels).index(v) if v in labels else -1 for v in names])),
+        **macro_figures(truth, answers),
         "recall": {label: float(np.mean(answers[truth == k] == k)) for k, label in
                    enumerate(labels)},
         "mistakes": [
@@ -113,30 +113,6 @@ def score(
             for (path, label), answer, p, t in
             zip(pictures.items(), answers, probabilities, truth) if answer != t
         ][:60],
-    }
-
-
-def open_figures(truth: np.ndarray, answers: np.ndarray) -> dict:
-    """What a user gets, who is given the likeliest of all answers.
-
-    Args:
-        truth, answers: names of classes, (N,).
-
-    Returns:
-        Accuracy and macro recall over the true classes, with 95% intervals; `confusion`, from true
-        class to answer to number; `called_incorrect`, from each other class to the share of it;
-        precision of incorrect_mask, None if it is never answered.
-    """
-    classes = [label for label in CLASSES if label in truth]
-    said = answers == "incorrect_mask"
-    return {
-        **_figures(truth, answers),
-        "confusion": {t: {a: int(np.sum((truth == t) & (answers == a))) for a in CLASSES}
-                      for t in classes},
-        "called_incorrect": {t: float(np.mean(said[truth == t])) for t in classes
-                             if t != "incorrect_mask"},
-        "incorrect_precision": float(np.mean(truth[said] == "incorrect_mask"))
-        if said.any() else None,
     }
 
 
@@ -149,35 +125,12 @@ def sure_figures(right: np.ndarray, probability: np.ndarray, sure: float) -> dic
         sure: the operating point.
 
     Returns:
-        `unsure`, the share below it; `right`, the share of right answers above it; and
-        `calibration_error`, the mean difference between probability and share of right answers in
-        ten bins of equal width (Guo et al. 2017, arXiv 1706.04599).
+        `unsure`, the share below it; `right`, the share of right answers above it, None if all are
+        unsure.
     """
     kept = probability >= sure
-    bins = np.minimum((probability * 10).astype(int), 9)
-    gaps = [abs(np.mean(probability[bins == k]) - np.mean(right[bins == k])) * np.sum(bins == k)
-            for k in np.unique(bins)]
-    return {
-        "unsure": float(np.mean(~kept)),
-        "right": float(np.mean(right[kept])) if kept.any() else None,
-        "calibration_error": float(np.sum(gaps) / len(right)),
-    }
-
-
-def _figures(truth: np.ndarray, answers: np.ndarray) -> dict:
-    """Accuracy and macro recall, each with its 95% interval (Wilson's, and by bootstrap)."""
-    known = np.unique(truth)
-
-    def macro(t: np.ndarray, a: np.ndarray) -> float:
-        return recall_score(t, a, labels=known, average="macro", zero_division=0)
-
-    spread = bootstrap((truth, answers), macro, paired=True, vectorized=False, n_resamples=500,
-                       method="percentile", rng=np.random.default_rng(0)).confidence_interval
-    return {
-        **accuracy_with_interval(answers == truth),
-        "macro_recall": float(macro(truth, answers)),
-        "macro_interval": [float(spread.low), float(spread.high)],
-    }
+    return {"unsure": float(np.mean(~kept)),
+            "right": float(np.mean(right[kept])) if kept.any() else None}
 
 
 def _turn(degrees: float) -> Callable[[np.ndarray], np.ndarray]:

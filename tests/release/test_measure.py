@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from facemask import CLASSES
+from facemask.metrics.classification import open_figures
 from facemask.models.classifier import Classifier
 from facemask.release import measure
 
@@ -33,9 +34,9 @@ def test_a_false_alarm_shows_with_all_answers_open_and_not_without():
 
 def test_precision_of_incorrect_is_none_if_it_is_never_said():
     truth = np.array(["with_mask", "incorrect_mask"])
-    given = measure.open_figures(truth, np.array(["with_mask", "with_mask"]))
+    given = open_figures(truth, np.array(["with_mask", "with_mask"]))
     assert given["incorrect_precision"] is None and given["macro_recall"] == 0.5
-    given = measure.open_figures(truth, truth)
+    given = open_figures(truth, truth)
     assert given["incorrect_precision"] == given["accuracy"] == 1
 
 
@@ -43,7 +44,6 @@ def test_the_operating_point_leaves_the_doubtful_answers_out():
     right = np.array([True, True, False, True])
     found = measure.sure_figures(right, np.array([0.95, 0.8, 0.4, 0.5]), 0.6)
     assert found["unsure"] == 0.5 and found["right"] == 1
-    assert found["calibration_error"] == pytest.approx((0.05 + 0.2 + 0.4 + 0.5) / 4)
     assert measure.sure_figures(right, np.full(4, 0.5), 0.6)["right"] is None
 
 
