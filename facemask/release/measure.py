@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from sklearn.metrics import precision_recall_curve
 
 from facemask import CLASSES
 from facemask.copies import duplicates
@@ -240,7 +241,7 @@ def measure(sets: dict[str, Labelled], models: dict[str, Path]) -> dict:
 
     Returns:
         sets: number of pictures in each test set; models: per model and set what `score` gives;
-        behaviour, tight: of the first model.
+        behaviour, tight, incorrect_curve: of the first model.
     """
     report: dict = {"sets": {name: len(pictures) for name, pictures in sets.items()}, "models": {}}
     for name, path in models.items():
@@ -253,10 +254,29 @@ def measure(sets: dict[str, Labelled], models: dict[str, Path]) -> dict:
     first = classifier.load(next(iter(models.values())))
     report["behaviour"] = behaviour(first, sets["12k Test, published"])
     report["tight"] = {name: tight(first, sets[name]) for name in TIGHT}
+    report["incorrect_curve"] = incorrect_curve(
+        first, {p: v for name in STREET for p, v in sets[name].items()})
     return report
 
 
+STREET = ("street faces, 48 px and more", "street faces, 24 to 47 px")
 TIGHT = ("12k Test, published", "scene faces, 48 px and more", "street faces, 48 px and more")
+
+
+def incorrect_curve(model: classifier.Classifier, pictures: Labelled) -> dict:
+    """Precision and recall of incorrect_mask, were it said from any probability of it.
+
+    Returns:
+        pictures, and of them `incorrect`; `precision`, `recall` and `from`, the probability, each a
+        list, recall falling.
+    """
+    given = model.predict(read_all(list(pictures), model.image_size))
+    probability = given[:, model.labels.index("incorrect_mask")]
+    truth = np.array([label == "incorrect_mask" for label in pictures.values()])
+    precision, recall, least = precision_recall_curve(truth, probability)
+    lists = {"precision": precision[:-1], "recall": recall[:-1], "from": least}
+    return {"pictures": len(truth), "incorrect": int(truth.sum()),
+            **{name: np.round(values, 4).tolist() for name, values in lists.items()}}
 
 
 def tight(model: classifier.Classifier, pictures: Labelled) -> dict[str, float]:

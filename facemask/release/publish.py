@@ -17,6 +17,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from facemask import CLASSES
@@ -121,12 +122,31 @@ def publish(
     join_histories(first, last, made / "history.csv")
     if (out / "report.json").is_file():
         compare(read_json(out / "report.json"), report)
+    draw_curve(report["incorrect_curve"], made / "incorrect-mask.png")
     with write_whole(out) as partial:
         shutil.copytree(made, partial)
         if (out / "README.md").is_file():
             text = render((out / "README.md").read_text("utf-8"), partial)
             (partial / "README.md").write_text(text, "utf-8")
     return report
+
+
+def draw_curve(curve: dict, path: Path) -> None:
+    """Draw precision against recall of incorrect_mask; see `measure.incorrect_curve`."""
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.step(curve["recall"], curve["precision"], where="post", color="#CC79A7")
+    for least in (0.3, 0.5, 0.7, 0.9):
+        point = int(np.searchsorted(curve["from"], least))
+        if point < len(curve["from"]):
+            at = curve["recall"][point], curve["precision"][point]
+            axes.plot(*at, "o", color="#444444", markersize=4)
+            axes.annotate(f"from {least}", at, xytext=(4, 4), textcoords="offset points", size=8)
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall", ylabel="precision",
+             title=f"incorrect_mask: {curve['incorrect']} of {curve['pictures']} faces")
+    axes.grid(alpha=0.3)
+    with write_whole(path) as partial:
+        figure.savefig(partial, dpi=100, format="png", metadata={"Software": None})
 
 
 def cost(*trainings: Path) -> dict:

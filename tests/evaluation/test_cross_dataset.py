@@ -73,6 +73,11 @@ def test_argmax_is_over_the_classes_of_the_folder(trained, folder, tmp_path):
     wrong = (probabilities[:7, 0] < probabilities[:7, 2]).sum()  # find_images sorts Mask first
     wrong += (probabilities[7:, 2] < probabilities[7:, 0]).sum()
     assert report["accuracy"] == pytest.approx(1 - wrong / 14)
+    # With all answers open, calling a face bare is an error too.
+    truth = np.repeat([0, 2], 7)
+    assert report["open"]["accuracy"] == pytest.approx(np.mean(probabilities.argmax(1) == truth))
+    assert sum(report["open"]["confusion"]["with_mask"].values()) == 7
+    assert "all answers open" in summary(report)
 
 
 def test_copies_of_training_pictures_are_left_out(trained, sample, folder, tmp_path):

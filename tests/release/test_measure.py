@@ -8,6 +8,7 @@ from facemask import CLASSES
 from facemask.metrics.classification import open_figures
 from facemask.models.classifier import Classifier
 from facemask.release import measure
+from facemask.release.publish import draw_curve
 
 
 def _model(answers):
@@ -63,3 +64,21 @@ def test_answers_that_stay_on_a_tight_crop_are_counted_by_class(tmp_path):
 
     found = measure.tight(Classifier(list(CLASSES), 50, predict), pictures)
     assert found == {"all": 0.5, "with_mask": 1, "without_mask": 0}
+
+
+def test_the_curve_of_incorrect_is_that_of_its_probability(tmp_path):
+    """Three faces, the surest of them rightly called incorrect, the next one not."""
+    pictures = {}
+    for shade, label in ((200, "incorrect_mask"), (150, "with_mask"), (100, "incorrect_mask")):
+        cv2.imwrite(str(tmp_path / f"{shade}.png"), np.full((20, 20, 3), shade, np.uint8))
+        pictures[tmp_path / f"{shade}.png"] = label
+
+    def predict(images):
+        value = images[:, 0, 0, 0] / 255
+        return np.stack([1 - value, np.zeros(len(images)), value], axis=1)
+
+    curve = measure.incorrect_curve(Classifier(list(CLASSES), 20, predict), pictures)
+    assert (curve["pictures"], curve["incorrect"]) == (3, 2)
+    assert curve["precision"] == [0.6667, 0.5, 1] and curve["recall"] == [1, 0.5, 0.5]
+    draw_curve(curve, tmp_path / "curve.png")
+    assert cv2.imread(str(tmp_path / "curve.png")).shape == (400, 500, 3)
