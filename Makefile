@@ -43,7 +43,7 @@ lock: .venv/installed  ## pin requirements.txt anew
 	$(BIN)/python -m pip install -q uv
 	# backports-strenum 1.3 refuses Python 3.11, which uv overlooks
 	echo "backports-strenum<1.3" | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 \
-		--no-header --no-annotate --constraint /dev/stdin requirements.txt -o requirements.lock
+		--no-header --no-annotate --generate-hashes --constraint /dev/stdin requirements.txt -o requirements.lock
 
 docs: .venv/installed  ## build the documentation into site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
