@@ -89,8 +89,10 @@ def measure(archives: Path, file: Path, data_dir: Path) -> dict:
     for title, run in RUNS.items():
         path = ROOT / "models" / run / "baseline" / "model.keras"
         if not path.is_file():
-            raise FacemaskError(f"{path} is missing; `make run DATASET={run}` trains it, for a "
-                                f"quarter of an hour and more, from data/raw/{run}.zip or Kaggle")
+            raise FacemaskError(
+                f"{path} is missing; give `facemask prepare --dataset {run}.zip` and, for a quarter "
+                f"of an hour, `facemask train --dataset {run}.zip --models baseline`"
+            )
         models[title] = classifier.load(path)
     models["AIZOO FaceMaskDetection"] = aizoo(file, room)
     sets = masked_or_bare(test_sets(archives, data_dir))
