@@ -90,8 +90,8 @@ def measure(archives: Path, file: Path, data_dir: Path) -> dict:
         path = ROOT / "models" / run / "baseline" / "model.keras"
         if not path.is_file():
             raise FacemaskError(
-                f"{path} is missing; give `facemask prepare --dataset {run}.zip` and, for a quarter "
-                f"of an hour, `facemask train --dataset {run}.zip --models baseline`"
+                f"{path} is missing; give `facemask prepare --dataset {run}.zip` and, a quarter "
+                f"of an hour long, `facemask train --dataset {run}.zip --models baseline`"
             )
         models[title] = classifier.load(path)
     models["AIZOO FaceMaskDetection"] = aizoo(file, room)
