@@ -25,6 +25,7 @@ from ai_edge_litert.interpreter import Interpreter
 from tqdm import tqdm
 
 from facemask import CLASSES
+from facemask.datasets.download import dataset_name
 from facemask.images.crops import resize
 from facemask.io.files import RELEASE, ROOT, FacemaskError, write_json
 from facemask.io.tables import REPORTS
@@ -37,7 +38,7 @@ SIDE = 260
 ROOMS = (0.0, 0.25, 0.5, 1.0)  # border on each side, in sides of the crop
 # The two systems of the field: one CNN, trained on two classes and on three.
 RUNS = {"the field's CNN, trained on 12k": "face-mask-12k",
-        "the field's CNN, trained on three classes": "face-mask-3class"}
+        "the field's CNN, trained on three classes": "{archives}/face-mask-3class.zip"}
 SEEN = "3-class archive, held-out groups"  # its near copies are what the latter was trained on
 
 
@@ -86,12 +87,13 @@ def measure(archives: Path, file: Path, data_dir: Path) -> dict:
     chosen = {room: score(aizoo(file, room), known)["macro_recall"] for room in ROOMS}
     room = max(chosen, key=lambda room: chosen[room])
     models = {"this project": classifier.load(RELEASE)}
-    for title, run in RUNS.items():
-        path = ROOT / "models" / run / "baseline" / "model.keras"
+    for title, data in RUNS.items():
+        data = data.format(archives=archives)
+        path = ROOT / "models" / dataset_name(data) / "baseline" / "model.keras"
         if not path.is_file():
             raise FacemaskError(
-                f"{path} is missing; give `facemask prepare --dataset {run}.zip` and, a quarter "
-                f"of an hour long, `facemask train --dataset {run}.zip --models baseline`"
+                f"{path} is missing; give `facemask prepare --dataset {data}` and, a quarter of an "
+                f"hour long, `facemask train --dataset {data} --models baseline`"
             )
         models[title] = classifier.load(path)
     models["AIZOO FaceMaskDetection"] = aizoo(file, room)
