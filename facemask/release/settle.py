@@ -3,9 +3,11 @@
 Both are settled on photographs that are neither trained nor tested on: 12k Validation, and the
 validation faces of the street photos and of the scenes.
 
-Training pictures are changed so hard that many could be of a mask worn right or wrong; on faces as
-they are, a model that has learnt to doubt finds masks worn wrong where there are none. One number,
-added to the bias of incorrect_mask in the last layer, makes up for that.
+Training pictures are changed so hard that many could be of a mask worn right or wrong, and a fourth
+of them is of masks worn wrong; on faces as they are, a model that has learnt to doubt finds masks
+worn wrong where there are none. One number, added to the bias of incorrect_mask in the last layer,
+makes up for that. Drawings are not asked: what is drawn clearly would have it say incorrect_mask
+more readily than photographs bear.
 """
 
 from pathlib import Path
@@ -19,7 +21,7 @@ from facemask.datasets.prepare import find_labelled
 from facemask.images.crops import brow_to_chin
 from facemask.images.reading import read_image
 from facemask.release.collect import fetch, scene_faces, side_of
-from facemask.release.measure import Labelled, drawings, stacked
+from facemask.release.measure import Labelled, stacked
 from facemask.release.photos import faces_of
 
 SHIFTS = np.arange(-3, 1.01, 0.25)
@@ -45,17 +47,15 @@ def validation_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Lab
     return sets
 
 
-def settle(model: keras.Model, sets: dict[str, Labelled], seed: int = 0) -> dict:
+def settle(model: keras.Model, sets: dict[str, Labelled]) -> dict:
     """Settle the model's last layer in place, and from where its answers are sure.
 
-    First the bias of incorrect_mask is shifted to where the three class recalls' mean is highest.
-    The recall of a class is half of photographs, half of drawings: the mean over the sets and, if
-    the mask is worn right or there is none, over the same pictures cut from brow to chin; and the
-    mean over what `measure.drawings` draws, by kind of mask or thing, on the bare faces of the
-    first set. Then all logits are divided by a temperature, which changes no answer, to where the
-    photographs' negative log likelihood is lowest (Guo et al. 2017, arXiv 1706.04599); every set
-    counts alike. Last, on faces in photos, an answer is sure from the lowest probability at which
-    RIGHT of the sure ones are right, or else from where UNSURE of them are unsure.
+    First the bias of incorrect_mask is shifted to where the mean recall is highest: of each set's
+    classes, on its pictures and on the same ones cut from brow to chin, and the mean of all these.
+    Then all logits are divided by a temperature, which changes no answer, to where the negative
+    log likelihood is lowest (Guo et al. 2017, arXiv 1706.04599), every set counting alike. Last,
+    on faces in photos, an answer is sure from the lowest probability at which RIGHT of the sure
+    ones are right, or else from where UNSURE of them are unsure.
 
     Args:
         model: from float32 RGB (N, S, S, 3), 0..255, to softmax (N, 3), its last layer Dense.
@@ -63,41 +63,29 @@ def settle(model: keras.Model, sets: dict[str, Labelled], seed: int = 0) -> dict
             the others of faces in photos.
 
     Returns:
-        shift; mean_recall: the three classes' mean at each shift (as text); recall: of each class
-        at the chosen one; temperature; sure: the least probability of a sure answer; unsure: the
-        share of faces in photos below it; sure_right: the share of right answers above it.
+        shift; mean_recall: at each shift (as text); recall: at the chosen one, of each set's
+        classes; temperature; sure: the least probability of a sure answer; unsure: the share of
+        faces in photos below it; sure_right: the share of right answers above it.
     """
-    photographs: dict[str, list[np.ndarray]] = {label: [] for label in CLASSES}
-    drawn: dict[str, list[np.ndarray]] = {label: [] for label in CLASSES}
-    whole: list[tuple[np.ndarray, np.ndarray]] = []  # logits and class numbers of each set
-    bare: list[np.ndarray] = []
-    for pictures in sets.values():
+    whole, cut = {}, {}
+    for name, pictures in sets.items():
         images = [read_image(path) for path in pictures]
         truth = np.array([CLASSES.index(label) for label in pictures.values()])
-        whole.append((_logits(model, images), truth))
-        for number, label in enumerate(CLASSES):
-            own = [image for image, t in zip(images, truth) if t == number]
-            if own:
-                photographs[label].append(whole[-1][0][truth == number])
-            if own and label != "incorrect_mask":
-                photographs[label].append(_logits(model, [brow_to_chin(i) for i in own]))
-            if len(whole) == 1 and label == "without_mask":
-                bare = own
-    for label, _, images in drawings(bare, seed):
-        drawn[label].append(_logits(model, images))
+        whole[name] = _logits(model, images), truth
+        cut[f"{name}, brow to chin"] = _logits(model, [brow_to_chin(i) for i in images]), truth
 
-    def recalls(shift: float) -> dict[str, float]:
+    def recalls(shift: float) -> dict[str, dict[str, float]]:
         more = np.array([0, 0, shift])
         return {
-            label: float(np.mean([
-                np.mean([np.mean((found + more).argmax(axis=1) == number) for found in groups])
-                for groups in (photographs[label], drawn[label]) if groups
-            ])) for number, label in enumerate(CLASSES)
+            name: {CLASSES[k]: float(np.mean((logits + more).argmax(axis=1)[truth == k] == k))
+                   for k in np.unique(truth)}
+            for name, (logits, truth) in (whole | cut).items()
         }  # fmt: skip
 
-    means = {shift: float(np.mean([*recalls(shift).values()])) for shift in SHIFTS.tolist()}
+    means = {shift: float(np.mean([np.mean([*row.values()]) for row in recalls(shift).values()]))
+             for shift in SHIFTS.tolist()}
     best = max(means, key=lambda shift: means[shift])
-    shifted = [(logits + np.array([0, 0, best]), truth) for logits, truth in whole]
+    shifted = [(logits + np.array([0, 0, best]), truth) for logits, truth in whole.values()]
 
     def surprise(temperature: float) -> float:
         return float(np.mean([

@@ -46,8 +46,8 @@ def test_a_model_that_errs_loses_its_confidence(pictures):
     model = keras.models.load_model(ROOT / "models/release/model.keras", compile=False)
     wrong = {p: CLASSES[1 - CLASSES.index(label)] for p, label in list(pictures.items())[:4]}
     sets = {"crops": pictures | wrong, "photos": pictures | wrong}
-    before = settle(model, sets)["temperature"]
-    assert before > 1 and settle(model, sets)["temperature"] == 1, "no other one does better now"
+    first, second = (settle(model, sets)["temperature"] for _ in range(2))
+    assert 1 <= second < first
 
 
 def test_answers_are_sure_from_where_enough_of_them_are_right():
