@@ -31,7 +31,7 @@ from facemask.benchmarks import browser
 from facemask.benchmarks.training import compare
 from facemask.exports.export import differences, pictures_to_compare
 from facemask.exports.timing import runner, seconds
-from facemask.io.files import ROOT, FacemaskError, read_json, write_json, write_whole
+from facemask.io.files import RELEASE, ROOT, FacemaskError, read_json, write_json, write_whole
 from facemask.models import classifier
 from facemask.models.networks import multiply_adds
 
@@ -55,12 +55,15 @@ def latency() -> dict:
         with write_whole(mobilenet) as partial:
             partial.write_bytes(content)
     counts = {
-        "compact": multiply_adds(keras.models.load_model(EXPORTS / "model.keras", compile=False)),
-        "mobilenet": multiply_adds(keras.applications.MobileNetV2(weights=None)),
+        **{name: multiply_adds(keras.models.load_model(folder / "model.keras", compile=False))
+           for name, folder in (("compact", EXPORTS), ("released", RELEASE))},
+        "MobileNetV2": multiply_adds(keras.applications.MobileNetV2(weights=None)),
     }
     files = {
         "compact float32": EXPORTS / "model.tflite",
         "compact int8": EXPORTS / "model-int8.tflite",
+        "released float32": RELEASE / "model.tflite",
+        "released int8": RELEASE / "model-int8.tflite",
         "MobileNetV2 224 float32": mobilenet,
     }
     one = {name: runner(path, 1) for name, path in files.items()}
@@ -79,7 +82,7 @@ def latency() -> dict:
     models = {}
     for name, path in files.items():
         single, batch = (float(np.median(values)) for values in times[name])
-        adds = counts["mobilenet" if "Mobile" in name else "compact"]
+        adds = counts[name.split()[0]]
         models[name] = {
             "milliseconds": 1e3 * single, "milliseconds_in_32": 1e3 * batch,
             "bytes": path.stat().st_size, "multiply_adds": adds,

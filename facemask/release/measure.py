@@ -80,7 +80,7 @@ def _sized(faces: Labelled, least: int, most: int) -> Labelled:
 def score(
     model: classifier.Classifier, pictures: Labelled, images: np.ndarray | None = None
 ) -> dict:
-    """Accuracy and macro recall on one set, with 95% intervals, and the wrong answers.
+    """Accuracy and macro recall on one set, with 95% intervals, and what a user gets wrong.
 
     Args:
         images: the pictures, uint8 RGB (N, S, S, 3), if they have been read already.
@@ -109,10 +109,9 @@ def score(
         "recall": {label: float(np.mean(answers[truth == k] == k)) for k, label in
                    enumerate(labels)},
         "mistakes": [
-            {"file": "/".join(path.parts[-3:]), "label": label, "answer": labels[answer],
+            {"file": "/".join(path.parts[-3:]), "label": label, "answer": str(answer),
              "probability": float(p.max())}
-            for (path, label), answer, p, t in
-            zip(pictures.items(), answers, probabilities, truth) if answer != t
+            for (path, label), answer, p in zip(pictures.items(), said, every) if answer != label
         ][:60],
     }
 
