@@ -8,7 +8,7 @@ import pytest
 from facemask import CLASSES
 from facemask.datasets.sample import draw_picture
 from facemask.io.files import ROOT
-from facemask.release.settle import RIGHT, UNSURE, settle, sure_from
+from facemask.release.settle import FALSE, RIGHT, UNSURE, settle, sure_from
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +27,20 @@ def pictures(tmp_path_factory):
 def test_a_model_that_says_it_too_readily_is_held_back(pictures):
     model = keras.models.load_model(ROOT / "models/release/model.keras", compile=False)
     kernel, bias = model.layers[-1].get_weights()
-    model.layers[-1].set_weights([kernel, bias + np.float32([0, 0, 3])])
+    model.layers[-1].set_weights([kernel, bias + np.float32([0, 0, 2])])
     sets = {"crops": pictures, "photos": pictures}
     found = settle(model, sets)
     assert found["shift"] < -0.5
     settled_kernel, settled = model.layers[-1].get_weights()
     by = found["temperature"]
-    np.testing.assert_allclose(by * settled - bias, [0, 0, 3 + found["shift"]], atol=1e-4)
+    np.testing.assert_allclose(by * settled - bias, [0, 0, 2 + found["shift"]], atol=1e-4)
     np.testing.assert_allclose(by * settled_kernel, kernel, rtol=1e-5)
-    means = {float(shift): mean for shift, mean in found["mean_recall"].items()}
-    assert means[found["shift"]] == max(means.values()) > means[0]
+    called = {float(shift): share for shift, share in found["called_incorrect"].items()}
+    assert called[found["shift"]] <= FALSE < called[found["shift"] + 0.25], "as ready as it may be"
     # Said anew of the shifted model, the recalls are those that were promised.
     again = settle(model, sets)
-    assert again["mean_recall"]["+0.00"] == pytest.approx(means[found["shift"]])
+    assert again["mean_recall"]["+0.00"] == pytest.approx(
+        found["mean_recall"][f"{found['shift']:+.2f}"])
 
 
 def test_a_model_that_errs_loses_its_confidence(pictures):
