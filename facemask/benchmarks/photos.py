@@ -66,18 +66,6 @@ SEEN = {"scenes": "incorrect_mask"}  # archive -> the class whose faces the clas
 MANY = 10_000
 PARTS = ("scenes", "street", "portraits", "speed", "memory", "page")
 PAGE_PHOTOS, PAGE_SECONDS = 9, 6
-# What is known of the public detector that most face-mask projects start from. Its paper-less
-# publication shows a precision-recall curve, but no figure that could be set beside ours; the
-# share is from a measurement before this project, of crops round faces of 48 px and more of these
-# same scenes, as many masked as bare.
-PEER = {
-    "name": "AIZOO FaceMaskDetection",
-    "source": "https://github.com/AIZOOTech/FaceMaskDetection",
-    "approach": "one SSD on the whole photo squeezed to 260 x 260, 1.015 million parameters, "
-    "masked and bare only, trained on 7,959 photos",
-    "smallest anchor, share of the photo's side": 0.04,
-    "judged right, 48 px and more, balanced (quoted)": 0.9559,
-}
 
 
 def judge_scenes(scenes: list, model: Classifier) -> list[dict]:
@@ -393,8 +381,6 @@ def main() -> None:
     for part in [args.only] if args.only else PARTS:
         if part in photos:
             result = on_archive(part, unseen[part], model)
-            if part == "scenes":
-                result["peer"] = PEER
         elif part == "portraits":
             raw = download(str(args.archives / ARCHIVES["prajnasb"]), args.data_dir)
             found = {path: label for path, (_, label) in find_labelled(raw).items()}

@@ -264,21 +264,6 @@ def photos_classes() -> str:
                   *(f"AP, {band}" for band in (*bands, "all sizes"))], rows)
 
 
-def photos_peer() -> str:
-    """The public detector beside ours, as far as it can be stated."""
-    scenes = read_json(REPORTS / "photos.json")["scenes"]
-    peer, row = scenes["peer"], scenes["by size"]["48 px and more"]
-    ours = {what: (row["with_mask"][what]["share"] + row["without_mask"][what]["share"]) / 2
-            for what in ("either", "judged right of those found", "found and judged right")}
-    quoted = peer["judged right, 48 px and more, balanced (quoted)"]
-    return table(["faces of 48 px and more, as many masked as bare", "masked or bare?",
-                  "masked, bare or worn incorrectly?", "found and judged right"], [
-        [f"[{peer['name']}]({peer['source']}), quoted", percent(quoted), "cannot say",
-         "not published"],
-        ["this project", *(percent(value) for value in ours.values())],
-    ])
-
-
 def photos_speed() -> str:
     """Time per stage, throughput and memory of `predict`."""
     report = read_json(REPORTS / "photos.json")
@@ -412,7 +397,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "photos": photos_table,
     "photos-portraits": photos_portraits,
     "photos-classes": photos_classes,
-    "photos-peer": photos_peer,
     "photos-speed": photos_speed,
     "page": page_facts,
     "torture": torture_table,
