@@ -1,5 +1,7 @@
 """The figures of a model with all its answers open, on answers whose worth is known."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ def _model(answers):
 
 
 def test_a_false_alarm_shows_with_all_answers_open_and_not_without():
-    pictures = {f"{k}.png": "with_mask" if k < 4 else "without_mask" for k in range(6)}
+    pictures = {Path(f"{k}.png"): "with_mask" if k < 4 else "without_mask" for k in range(6)}
     answers = ["incorrect_mask", *["with_mask"] * 3, *["without_mask"] * 2]
     row = measure.score(_model(answers), pictures, np.zeros((6, 8, 8, 3), np.uint8))
     assert row["accuracy"] == row["macro_recall"] == 1

@@ -58,10 +58,11 @@ def test_report_and_exports_tell_of_the_same_test_set():
     row = report["models"]["released"]["12k Test, published"]
     assert row["images"] == exports["keras"]["images"] == 992
     assert len(row["mistakes"]) == round((1 - row["open"]["accuracy"]) * row["images"])
-    # int8 costs little on every set.
+    # int8 costs little on every set: three in a thousand, or one picture of a small one.
     for name, whole in report["models"]["released"].items():
         small = report["models"]["released, int8"][name]
-        assert small["open"]["accuracy"] >= whole["open"]["accuracy"] - 0.003
+        lost = (whole["open"]["accuracy"] - small["open"]["accuracy"]) * whole["images"]
+        assert lost < max(0.003 * whole["images"], 1.5)
 
 
 def test_card_speaks_of_every_mistake_by_name():

@@ -30,7 +30,9 @@ WEB = ROOT / "web"
 FEWEST_FACES = 3  # of four drawn ones, for the comparison to say something
 FILM_FACES = 2
 SAME_PLACE = 0.9  # intersection over union
-SAME_PIXELS = 1e-4  # largest difference in a probability where both judge the very same pixels
+# Largest difference in a probability where both judge the very same pixels: the page's weights are
+# rounded to 16 bits.
+SAME_PIXELS = 2e-3
 # Where a face is cut and resized: a level of 255 may be rounded differently, and a cut whose edge
 # falls halfway between two pixels may go one further.
 SAME_FACE = 0.1
