@@ -1,4 +1,4 @@
-"""What the finder's training needs from elsewhere is asked for in a line, before anything is done."""
+"""What the finder's training needs from elsewhere is asked for in a line, before any work."""
 
 import sys
 
