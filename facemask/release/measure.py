@@ -21,7 +21,6 @@ from sklearn.metrics import precision_recall_curve
 
 from facemask import CLASSES
 from facemask.copies import duplicates
-from facemask.datasets.download import download
 from facemask.datasets.prepare import find_labelled, read_all
 from facemask.drawing import masks
 from facemask.drawing.landmarks import face_shape
@@ -32,7 +31,7 @@ from facemask.io.files import RELEASE, read_json, write_json
 from facemask.metrics.classification import calibration_error, macro_figures, open_figures
 from facemask.models import classifier
 from facemask.release.collect import fetch, scene_faces, side_of, split_3class
-from facemask.release.photos import ARCHIVES, faces_of
+from facemask.release.photos import faces_of
 
 Labelled = dict[Path, str]
 
@@ -44,12 +43,11 @@ def test_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]
     published = {p: label for p, (split, label) in found.items() if split == "test"}
     train = [p for p, (split, _) in found.items() if split == "train"]
     copied = duplicates.leave_out_copies(list(published), train, folder / "copies.npz")
-    faces = find_labelled(scene_faces(raw["scenes"], folder / "scene-faces"))
-    street = street_faces(archives, data_dir)
+    street = photo_faces(raw, data_dir, "street", "test")
+    # None is trained on; those of validation are chosen by.
+    own = photo_faces(raw, data_dir, "scenes", "train", "test")
 
     def scenes(least: int, most: int, classes: tuple[str, ...]) -> Labelled:
-        # None is trained on; those of validation are chosen by.
-        own = faces_of({p: v for p, (_, v) in faces.items()}, "scenes", "train", "test")
         return _sized({p: v for p, v in own.items() if v in classes}, least, most)
 
     return {
@@ -66,11 +64,18 @@ def test_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]
     }
 
 
-def street_faces(archives: str | Path, data_dir: str | Path, part: str = "test") -> Labelled:
-    """The annotated faces of a part of the street photos, cut out, from picture to class."""
-    raw = download(str(Path(archives) / ARCHIVES["street"]), data_dir)
-    folder = scene_faces(raw, Path(data_dir) / "release" / "street-faces")
-    return faces_of({p: label for p, (_, label) in find_labelled(folder).items()}, "street", part)
+def photo_faces(
+    raw: dict[str, Path], data_dir: str | Path, archive: str, *parts: str
+) -> Labelled:
+    """The annotated faces of some parts of an archive's photos, cut out, from picture to class.
+
+    Args:
+        raw: from `collect.fetch`.
+        archive: street or scenes.
+    """
+    folder = Path(data_dir) / "release" / f"{archive.removesuffix('s')}-faces"
+    cut = {p: label for p, (_, label) in find_labelled(scene_faces(raw[archive], folder)).items()}
+    return faces_of(cut, archive, *parts)
 
 
 def _sized(faces: Labelled, least: int, most: int) -> Labelled:

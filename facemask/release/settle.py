@@ -17,12 +17,11 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from facemask import CLASSES
-from facemask.datasets.prepare import find_labelled
 from facemask.images.crops import brow_to_chin
 from facemask.images.reading import read_image
-from facemask.release.collect import fetch, scene_faces, side_of
-from facemask.release.measure import Labelled, stacked
-from facemask.release.photos import faces_of
+from facemask.release.collect import fetch, side_of
+from facemask.release.measure import Labelled, photo_faces, stacked
+from facemask.release.recipe import validation_pictures
 
 SHIFTS = np.arange(-4, 1.01, 0.25)
 FALSE = 0.03  # of rightly worn masks, and of bare faces, may be called incorrect
@@ -35,14 +34,11 @@ TEMPERATURES = np.geomspace(0.25, 4, 49).round(3)
 
 def validation_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]:
     """The photographs to choose by, from picture to class."""
-    raw, folder = fetch(archives, data_dir), Path(data_dir) / "release"
-    sets = {"12k": {p: label for p, (split, label) in find_labelled(raw["12k"]).items()
-                    if split == "validation"}}
-    for name, into in (("street", "street-faces"), ("scenes", "scene-faces")):
-        faces = {p: label for p, (_, label) in
-                 find_labelled(scene_faces(raw[name], folder / into)).items()
-                 if side_of(p) >= LEAST_SIDE}
-        sets[name] = faces_of(faces, name, "validation")
+    raw = fetch(archives, data_dir)
+    sets = {"12k": validation_pictures(archives, data_dir)}
+    for name in ("street", "scenes"):
+        faces = photo_faces(raw, data_dir, name, "validation")
+        sets[name] = {p: label for p, label in faces.items() if side_of(p) >= LEAST_SIDE}
     # Those of the scenes are in the three-class archive, which is trained on.
     sets["scenes"] = {p: v for p, v in sets["scenes"].items() if v != "incorrect_mask"}
     return sets
