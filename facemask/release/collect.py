@@ -42,7 +42,7 @@ LEAST_SIDE = 16  # pixels; smaller faces on street photos are not trained on
 CUTS = 6  # of each face on a street photo, framed differently
 
 # Where a training picture comes from: its class, and its share of every epoch. Masks that we put on
-# are as often right as wrong, lest a mask be called wrong for looking put on.
+# are right at least as often as wrong, lest a mask be called wrong for looking put on.
 KINDS = {
     "12k masked": ("with_mask", 0.135),
     "3class masked": ("with_mask", 0.035),
