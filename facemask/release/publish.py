@@ -142,7 +142,7 @@ def draw_curve(curve: dict, path: Path) -> None:
             at = curve["recall"][point], curve["precision"][point]
             axes.plot(*at, "o", color="#444444", markersize=4)
             axes.annotate(f"from {least}", at, xytext=(4, 4), textcoords="offset points", size=8)
-    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall", ylabel="precision",
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.08), xlabel="recall", ylabel="precision",
              title=f"incorrect_mask: {curve['incorrect']} of {curve['pictures']} faces")
     axes.grid(alpha=0.3)
     with write_whole(path) as partial:
