@@ -25,8 +25,8 @@ web: .venv/installed  ## build the web page from MODEL into web/dist and serve i
 bench: .venv/installed  ## measure speed and size into reports/bench.json; a quarter of an hour
 	@$(BIN)/python -m facemask.benchmarks.speed
 
-torture: .venv/installed  ## spoil 20,000 files of each kind and read them; an hour
-	@$(BIN)/python -m facemask.benchmarks.torture --inputs 20000
+torture: .venv/installed  ## kill runs, fill disks, spoil files, judge for long; two hours
+	@$(BIN)/python -m facemask.torture
 
 notebooks: run  ## run the notebooks on DATASET and save them, without photographs, for committing
 	$(BIN)/python -m facemask.notebooks save --dataset "$(DATASET)"

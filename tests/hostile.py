@@ -1,4 +1,4 @@
-"""Hypothesis' way to the spoilt files of `facemask.benchmarks.torture`."""
+"""Hypothesis' way to the spoilt files of `facemask.torture.files`."""
 
 import tempfile
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from facemask.benchmarks.spoilt import KINDS, Case, Step
-from facemask.benchmarks.torture import PARTS, content_of
 from facemask.io.files import FacemaskError
+from facemask.torture.files import PARTS, content_of
+from facemask.torture.spoilt import KINDS, Case, Step
 
 NUMBERS = st.integers(0, 2**32 - 1)
 STEPS = st.lists(st.builds(Step, st.sampled_from(KINDS), NUMBERS, NUMBERS), max_size=5)

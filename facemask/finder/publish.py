@@ -197,13 +197,11 @@ def main() -> int:
     parser.add_argument("archives", type=Path, help="folder of the data sets' zips")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--epochs", type=int, default=RELEASED.epochs)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     try:
         teachers.check()  # before the long work
-        schedule = RELEASED._replace(epochs=args.epochs)
-        report = publish(args.archives, args.data_dir, args.out, schedule, args.seed)
+        report = publish(args.archives, args.data_dir, args.out, seed=args.seed)
     except FacemaskError as error:
         print(f"facemask.finder.publish: {error}", file=sys.stderr)
         return 2

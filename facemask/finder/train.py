@@ -1,9 +1,11 @@
 """Train the finder: a schedule, batches, checkpoints, a look at the validation photos.
 
-`train` writes finder.keras, history.csv and clock.json into a folder. What was cut off goes on
-where it was. `publish` does all of it, from the archives to models/finder.
+`train` writes finder.keras, history.csv and clock.json into a folder, and the same of each course
+into a folder of its own. What was cut off goes on where it was. `publish` does all of it, from the
+archives to models/finder.
 """
 
+import csv
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,23 +30,35 @@ WARM_UP = 200  # steps
 BANDS = {"64": (64, np.inf), "32": (32, 64), "16": (16, 32)}
 
 
+class Course(NamedTuple):
+    """Epochs from warming up until the learning rate is 0 again, and the highest rate."""
+
+    epochs: int
+    rate: float
+
+
 class Schedule(NamedTuple):
     """How the finder is trained.
 
     Attributes:
-        epochs, steps: a step is a batch, of pictures of one of `sizes`.
+        courses: one after the other, each from the averaged weights of the one before (warm
+            restarts, Loshchilov and Hutter 2016, arXiv 1608.03983).
+        steps: of an epoch; a step is a batch, of pictures of one of `sizes`.
         sizes: side in pixels -> pictures a batch and share of the batches; all take alike long.
-        rate: the highest learning rate.
         watch: epochs between looks at the validation photos.
     """
 
-    epochs: int = 48
+    courses: tuple[Course, ...] = (Course(48, 4e-3), Course(40, 3e-3))
     steps: int = 150
     sizes: tuple[tuple[int, int, float], ...] = (
         (320, 24, 0.6), (448, 12, 0.22), (640, 6, 0.18),
     )  # fmt: skip
-    rate: float = 4e-3
     watch: int = 5
+
+    @property
+    def epochs(self) -> int:
+        """Of all courses."""
+        return sum(course.epochs for course in self.courses)
 
 
 RELEASED = Schedule()
@@ -123,6 +137,7 @@ def train(
     """
     folder = Path(folder)
     settings = {**schedule._asdict(), "seed": seed, "width": width, "kinds": scenes.KINDS}
+    settings["courses"] = [course._asdict() for course in schedule.courses]
     settings["sizes"] = [list(s) for s in schedule.sizes]
     if (folder / "settings.json").is_file() and read_json(folder / "settings.json") != settings:
         raise FacemaskError(f"{folder} holds a training by another recipe; delete or move it")
@@ -132,33 +147,64 @@ def train(
     pictures = read(collect(archives, data_dir))
     write_json(folder / "settings.json", settings)
     keras.utils.set_random_seed(seed)
-    model = network(width)
+    model, before = network(width), 0
+    for number, course in enumerate(schedule.courses, 1):
+        part = folder / f"course-{number}"
+        model = _follow(course, model, pictures, part, schedule, seed, before)
+        before += course.epochs
+    _join(folder, len(schedule.courses))
+    with write_whole(folder / "finder.keras") as partial:
+        model.save(partial)
+    return model
+
+
+def _follow(
+    course: Course, model: keras.Model, pictures: list, folder: Path, schedule: Schedule,
+    seed: int, before: int,
+) -> keras.Model:
+    """One course, from the model as it is; `before`: epochs of the courses before."""
+    if (folder / "finder.keras").is_file():
+        return keras.models.load_model(folder / "finder.keras", compile=False)
+    folder.mkdir(parents=True, exist_ok=True)
     learner = flat(model)
-    total = schedule.epochs * schedule.steps
     learner.compile(
         optimizer=keras.optimizers.AdamW(
-            Rate(schedule.rate, total), weight_decay=5e-3, clipnorm=10.0, use_ema=True,
-            ema_momentum=0.995,
+            Rate(course.rate, course.epochs * schedule.steps), weight_decay=5e-3, clipnorm=10.0,
+            use_ema=True, ema_momentum=0.995,
         ),
         loss=Loss(),
     )  # fmt: skip
-    done = epochs_done(folder)
+    start = (before + epochs_done(folder)) * schedule.steps
     photos = [row for row in pictures if row[1].part == "validation"]
     learner.fit(
-        batches(scenes.store(pictures), seed, schedule, start=done * schedule.steps),
+        batches(scenes.store(pictures), seed, schedule, start),
         steps_per_epoch=schedule.steps,
-        epochs=schedule.epochs,
+        epochs=course.epochs,
         verbose=0,
         callbacks=[
-            TqdmCallback(verbose=0, desc="Training the finder"),
+            TqdmCallback(verbose=0, desc=f"Training the finder, {folder.name}"),
             keras.callbacks.CSVLogger(folder / "history.csv", append=True),
             keras.callbacks.BackupAndRestore(folder / "backup", double_checkpoint=True),
-            _Watch(model, photos, schedule, folder),
+            _Watch(model, photos, schedule.watch, folder),
         ],
     )
     with write_whole(folder / "finder.keras") as partial:
         model.save(partial)
     return model
+
+
+def _join(folder: Path, courses: int) -> None:
+    """The history and the seconds of all courses as one."""
+    rows, seconds = ["epoch,loss"], 0.0
+    for number in range(1, courses + 1):
+        part = folder / f"course-{number}"
+        with open(part / "history.csv", newline="") as file:
+            rows += [f"{len(rows) - 1 + k},{row['loss']}"
+                     for k, row in enumerate(csv.DictReader(file))]  # fmt: skip
+        seconds += read_json(part / "clock.json")["seconds"]
+    with write_whole(folder / "history.csv") as partial:
+        partial.write_text("\n".join(rows) + "\n")
+    write_json(folder / "clock.json", {"epochs": len(rows) - 1, "seconds": round(seconds, 1)})
 
 
 def recall(find: Callable[[np.ndarray], np.ndarray], photos: list, thresholds: list) -> list[dict]:
@@ -210,9 +256,9 @@ def look(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
 class _Watch(keras.callbacks.Callback):
     """Counts the seconds over cuts; looks at validation photos with the averaged weights."""
 
-    def __init__(self, model: keras.Model, photos: list, schedule: Schedule, folder: Path):
+    def __init__(self, model: keras.Model, photos: list, every: int, folder: Path):
         super().__init__()
-        self.finder, self.photos, self.schedule, self.folder = model, photos, schedule, folder
+        self.finder, self.photos, self.every, self.folder = model, photos, every, folder
         clock = folder / "clock.json"
         self.before = read_json(clock)["seconds"] if clock.is_file() else 0.0
         self.start = time.monotonic()
@@ -222,8 +268,8 @@ class _Watch(keras.callbacks.Callback):
         seconds = round(self.before + time.monotonic() - self.start, 1)
         write_json(self.folder / "clock.json", {"epochs": done, "seconds": seconds})
         print(f"epoch {done}, {seconds:.0f} s, loss {(logs or {})['loss']:.4f}", flush=True)
-        if done % self.schedule.watch == 0 and done < self.schedule.epochs:
-            averaged = network(read_json(self.folder / "settings.json")["width"])
+        if done % self.every == 0:
+            averaged = keras.models.clone_model(self.finder)
             own = {id(v): v for v in self.model.optimizer._trainable_variables}
             average = dict(zip(own, self.model.optimizer._model_variables_moving_average))
             for new, old in zip(averaged.variables, self.finder.variables, strict=True):

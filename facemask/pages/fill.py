@@ -290,7 +290,7 @@ def torture_table() -> str:
         [part, *(f"{row[key]:,}" for key in
                  ("inputs", "accepted", "refused with a message", "failures")),
          f"{row['slowest, ms of processor time']:,.0f} ms", f"{row['peak MB']:,.0f} MB"]
-        for part, row in sorted(read_json(REPORTS / "torture.json").items())
+        for part, row in sorted(read_json(REPORTS / "torture.json")["files"].items())
     ]
     return table(["files", "tried", "accepted", "refused with a message", "failures", "slowest",
                   "memory at most"], rows)

@@ -8,10 +8,10 @@ import pytest
 from hostile import CASES, SHORT, holds
 from hypothesis import given
 
-from facemask.benchmarks import spoilt, torture
 from facemask.datasets import archive
 from facemask.datasets.archive import BadArchive, unpack
 from facemask.images.reading import find_images
+from facemask.torture import files, spoilt
 
 IMAGE = spoilt.pictures()[1]
 GOOD = [("with_mask/a.png", IMAGE, 0o100644), ("without_mask/b.png", IMAGE, 0o100644)]
@@ -27,7 +27,7 @@ def test_the_archives_that_are_made_to_harm(tmp_path):
     for number, content in enumerate(spoilt.archives()):
         (tmp_path / f"{number}").mkdir()
         try:
-            torture.check_archive(content, tmp_path / f"{number}")
+            files.check_archive(content, tmp_path / f"{number}")
         except BadArchive as error:
             assert str(error).count(";") >= 1  # says what to do
 

@@ -9,10 +9,10 @@ from hostile import CASES, SHORT, holds
 from hypothesis import given
 from PIL import Image, ImageOps
 
-from facemask.benchmarks import spoilt, torture
 from facemask.images import bombs
 from facemask.images.reading import read_image
 from facemask.io.files import FacemaskError
+from facemask.torture import files, spoilt
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Pillow says of what it passes over
 
@@ -29,7 +29,7 @@ def test_spoilt_pictures(case):
     "text that unpacks to 20 GB", "large GIF",
 ])  # fmt: skip
 def test_bombs_take_neither_time_nor_memory(name, tmp_path):
-    with torture.Worker("images", tmp_path) as worker:
+    with files.Worker("images", tmp_path) as worker:
         outcome = worker.check(spoilt.bombs()[name]())
     assert outcome.kind != "failed", outcome
 

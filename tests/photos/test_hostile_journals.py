@@ -6,9 +6,9 @@ import pytest
 from hostile import CASES, SHORT, holds
 from hypothesis import given
 
-from facemask.benchmarks import spoilt, torture
 from facemask.io.files import FacemaskError
 from facemask.photos.journal import Journal, read_journal
+from facemask.torture import files, spoilt
 
 FIRST = spoilt.journals()[0]
 
@@ -21,7 +21,7 @@ def test_spoilt_journals(case):
 
 def test_what_predict_leaves_behind_is_gone_on_with(tmp_path):
     for content in spoilt.journals()[:8]:
-        assert torture.check_journal(content, tmp_path) == "accepted"
+        assert files.check_journal(content, tmp_path) == "accepted"
 
 
 @pytest.mark.parametrize("line", [

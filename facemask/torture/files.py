@@ -1,13 +1,12 @@
 """Hostile files: thousands of spoilt pictures, archives and journals, and what became of them.
 
-`python -m facemask.benchmarks.torture --only images --inputs 20000` spoils small good files, hands
-each to a worker process and writes counts to reports/torture.json. A file may be accepted or be
-refused by a FacemaskError. Anything else is a failure: another exception, a crash, more than 5 s
-of processor time or 1 GiB of memory, a byte written outside the folder. What failed is kept in
-data/torture/. The tests import the spoiling and the checks from here. Linux only.
+`python -m facemask.torture --only files` spoils small good files and hands each to a worker
+process. A file may be accepted or be refused by a FacemaskError. Anything else is a failure:
+another exception, a crash, more than 5 s of processor time or 1 GiB of memory, a byte written
+outside the folder. What failed is kept in data/torture/. The tests import the spoiling and the
+checks from here. Linux only.
 """
 
-import argparse
 import ctypes
 import json
 import multiprocessing
@@ -15,7 +14,6 @@ import os
 import random
 import resource
 import stat
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +24,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from facemask.benchmarks.spoilt import (
+from facemask.datasets.archive import unpack
+from facemask.images.reading import read_image
+from facemask.io.files import FacemaskError
+from facemask.photos.journal import Journal, read_journal
+from facemask.photos.predict import summarise
+from facemask.torture.spoilt import (
     ABOUT,
     KINDS,
     LABELS,
@@ -38,13 +41,8 @@ from facemask.benchmarks.spoilt import (
     pictures,
     spoil,
 )
-from facemask.datasets.archive import unpack
-from facemask.images.reading import read_image
-from facemask.io.files import FacemaskError, read_json, write_json
-from facemask.photos.journal import Journal, read_journal
-from facemask.photos.predict import summarise
 
-REPORT = Path("reports/torture.json")
+INPUTS = 20_000  # spoilt files of each kind
 KEPT = Path("data/torture")
 SECONDS, MEMORY = 5, 1 << 30  # of processor time and bytes that one input may take
 PATIENCE = 60  # seconds by the clock, as the machine may be busy
@@ -297,20 +295,6 @@ def torture(part: str, count: int) -> dict:
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="facemask.benchmarks.torture", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--only", choices=PARTS, help="try this part alone")
-    parser.add_argument("--inputs", type=int, default=2000, help="spoilt files for each part")
-    args = parser.parse_args()
-    report = read_json(REPORT) if REPORT.is_file() else {}
-    for part in [args.only] if args.only else PARTS:
-        report[part] = torture(part, args.inputs)
-        write_json(REPORT, report)
-        print(f"{part}: {report[part]}")
-    return 1 if any(report[part]["failures"] for part in report) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def measure() -> dict[str, dict]:
+    """All parts, INPUTS spoilt files each."""
+    return {part: torture(part, INPUTS) for part in PARTS}

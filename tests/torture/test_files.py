@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from facemask.benchmarks import spoilt, torture
 from facemask.io.files import FacemaskError
+from facemask.torture import files, spoilt
 
 
 def test_the_same_number_gives_the_same_file():
-    for part in torture.PARTS:
-        cases = [torture.random_case(part, number) for number in range(50)]
-        assert cases == [torture.random_case(part, number) for number in range(50)]
-        contents = {torture.content_of(part, case) for case in cases}
+    for part in files.PARTS:
+        cases = [files.random_case(part, number) for number in range(50)]
+        assert cases == [files.random_case(part, number) for number in range(50)]
+        contents = {files.content_of(part, case) for case in cases}
         assert len(contents) > 20
 
 
@@ -34,30 +34,30 @@ def test_what_counts_as_a_failure(tmp_path):
         def fail(content, folder):
             raise error
 
-        return torture._judge(fail, b"", tmp_path)
+        return files._judge(fail, b"", tmp_path)
 
     assert check(FacemaskError("no")) == ("refused", "no")
     kind, text = check(KeyError("x"))
-    assert kind == "failed" and text.startswith("KeyError: 'x' (") and "test_torture.py:" in text
+    assert kind == "failed" and text.startswith("KeyError: 'x' (") and "test_files.py:" in text
     hidden = FacemaskError("too large")
     hidden.__cause__ = MemoryError()
     assert check(hidden)[0] == "failed"
     assert check(SystemExit())[0] == "failed"
-    good = torture.Outcome("accepted", "", 4999, 1000)
-    assert torture._within_limits(good) == good
-    assert torture._within_limits(good._replace(milliseconds=5001)).kind == "failed"
-    assert torture._within_limits(good._replace(megabytes=1074)).kind == "failed"
+    good = files.Outcome("accepted", "", 4999, 1000)
+    assert files._within_limits(good) == good
+    assert files._within_limits(good._replace(milliseconds=5001)).kind == "failed"
+    assert files._within_limits(good._replace(megabytes=1074)).kind == "failed"
 
 
 def test_what_is_left_behind_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(torture, "unpack", lambda source, target: Path(target.parent, "x").touch())
+    monkeypatch.setattr(files, "unpack", lambda source, target: Path(target.parent, "x").touch())
     with pytest.raises(AssertionError, match="written outside"):
-        torture.check_archive(spoilt.archives()[0], tmp_path)
+        files.check_archive(spoilt.archives()[0], tmp_path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures by /proc")
 def test_the_worker_measures_and_outlives_a_crash(tmp_path):
-    with torture.Worker("images", tmp_path) as worker:
+    with files.Worker("images", tmp_path) as worker:
         small = worker.check(spoilt.pictures()[0])
         assert small.kind == "accepted" and small.megabytes < 20
         rows = bytes((3 * 4000 + 1) * 4000)
