@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 import pi_heif
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from facemask.images import bombs
 from facemask.io.files import FacemaskError
@@ -56,7 +56,8 @@ def read_image(path: str | Path | BinaryIO) -> np.ndarray:
     except (Image.DecompressionBombError, MemoryError) as error:
         raise FacemaskError(f"{path} is too large to open safely; make it smaller") from error
     except Exception as error:  # for a damaged file each of the formats' readers has its own
-        message = f"{path} cannot be read as a picture ({error}); leave it out"
+        why = "of no known format" if isinstance(error, UnidentifiedImageError) else error
+        message = f"{path} cannot be read as a picture ({why}); leave it out"
         raise FacemaskError(message) from error
 
 

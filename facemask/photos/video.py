@@ -34,6 +34,7 @@ from facemask.photos.annotate import annotate
 from facemask.photos.predict import MARGIN, verdict
 
 SAME_TRACK = 0.3  # IoU with the last box seen
+PATIENCE = 300  # seconds that a camera may be unplugged
 LOST = 0.4  # seconds without being found after which a face counts as gone
 SURE = 3  # frames a face must be found in before it is shown: false faces rarely last
 # Share of a new frame in what is shown; the first frames of a track count alike.
@@ -223,6 +224,7 @@ def watch(
     """Judge a camera's pictures as they come, until q is pressed, the window is closed or Ctrl-C.
 
     They are shown in a window if there is no target; else written at the speed at which they came.
+    A camera that gives no more pictures, being unplugged, is waited for up to PATIENCE seconds.
 
     Args:
         camera: a number, 0 for the first, or the address of a network camera.
@@ -244,20 +246,21 @@ def watch(
         )
     if target is not None and Path(target).suffix.lower() != ".mp4":
         raise FacemaskError(f"{target} does not end in .mp4; that is what is written")
-    capture = cv2.VideoCapture(int(camera) if camera.isdigit() else camera)
-    good, frame = capture.read()
-    if not good:
+    source = _Camera(camera)
+    frame = source.read()
+    if frame is None:
         raise FacemaskError(
             f"camera {camera} gives no picture; check that it is plugged in, allowed for this "
             "program and not used by another one"
         )
-    rate = _rate(capture)
+    shape = frame.shape[1], frame.shape[0]
+    rate = _rate(source.capture)
     tracker = Tracker(model, rate)
     title = f"facemask: camera {camera} (q ends)"
     number = written = 0
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
-        stack.callback(capture.release)
+        stack.callback(source.release)
         write = None
         if target is not None:
             partial = stack.enter_context(write_whole(target))
@@ -265,8 +268,10 @@ def watch(
             print(f"recording to {target}; Ctrl-C ends it", file=sys.stderr)
         bar = stack.enter_context(tqdm(desc=f"camera {camera}", unit="frame"))
         with contextlib.suppress(KeyboardInterrupt):  # the usual way to end; what came is kept
-            while good:
+            while frame is not None:
                 image = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+                if image.shape[1::-1] != shape:  # another camera at the same place
+                    image = cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
                 boxes = finder.find_faces(image)
                 crops = crop_faces(image, boxes, model.image_size, margin)
                 shown = tracker.update(number, boxes, _probabilities(model, crops))
@@ -283,17 +288,58 @@ def watch(
                     written = due
                 elif not _show(title, image):
                     break
-                good, frame = capture.read()
+                frame = source.read()
+                if frame is None:
+                    frame = source.wait()
     return {
         "file": f"camera {camera}",
-        "width": image.shape[1],
-        "height": image.shape[0],
+        "width": shape[0],
+        "height": shape[1],
         "judged": "video",
         "faces": tracker.people(number),
         "whole": None,
         "frames": number,
         "frames_per_second": round(number / max(time.monotonic() - start, 1e-9), 3),
     }
+
+
+class _Camera:
+    """A camera, opened anew when it comes back after being away; see `watch`."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.capture = self._open()
+
+    def _open(self) -> cv2.VideoCapture:
+        return cv2.VideoCapture(int(self.name) if self.name.isdigit() else self.name)
+
+    def read(self) -> np.ndarray | None:
+        """The next frame, uint8 BGR, or None if none comes."""
+        good, frame = self.capture.read()
+        return frame if good else None
+
+    def wait(self) -> np.ndarray | None:
+        """The first frame once the camera is back; None if it stays away."""
+        if os.path.isfile(self.name):  # read as a camera, and at its end
+            return None
+        print(
+            f"camera {self.name} gives no more pictures; waiting {PATIENCE} s for it; Ctrl-C ends",
+            file=sys.stderr,
+        )
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            self.release()
+            time.sleep(0.5)
+            self.capture = self._open()
+            frame = self.read()
+            if frame is not None:
+                print(f"camera {self.name} is back", file=sys.stderr)
+                return frame
+        print(f"camera {self.name} stays away", file=sys.stderr)
+        return None
+
+    def release(self) -> None:
+        self.capture.release()
 
 
 def can_show() -> bool:
