@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 from facemask.io.files import FacemaskError, read_json, write_json
 from facemask.io.tables import REPORTS
-from facemask.torture import files, long
+from facemask.torture import files, long, same
 
 REPORT = REPORTS / "torture.json"
 # Each gives counts by what was tried, among them "failures".
 PARTS: dict[str, Callable[[], dict[str, dict]]] = {
     "files": files.measure,
     "long": long.measure,
+    "same": same.measure,
 }
 
 
