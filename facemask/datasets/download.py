@@ -21,6 +21,7 @@ DATASETS = {
     "face-mask-3class": "vijaykumar1799/face-mask-detection",
 }
 TRIES = 3  # runs of the client after a cut; kaggle 2 also resumes five times within a run
+LONGEST = 200  # bytes of a name; what is half made has a longer name, and 255 is the most
 
 
 def dataset_name(dataset: str) -> str:
@@ -29,7 +30,15 @@ def dataset_name(dataset: str) -> str:
     `sample`, a short name of `DATASETS`, or a slug of the Kaggle handle or of the folder's or
     zip's name. A zip that has the name it has on Kaggle is that data set. Another one that would
     take a built-in name gets `-folder` or `-zip` appended.
+
+    Raises:
+        FacemaskError: it can be no file's name.
     """
+    if not _can_name(dataset):
+        raise FacemaskError(
+            f"{str(dataset)[:40]!r} cannot name a data set; give sample, {', '.join(DATASETS)}, a "
+            f"Kaggle handle (owner/name), or a folder or zip whose name has up to {LONGEST} letters"
+        )
     dataset = str(dataset)
     if dataset == "sample" or dataset in DATASETS:
         return dataset
@@ -47,6 +56,17 @@ def dataset_name(dataset: str) -> str:
     return slug
 
 
+def _can_name(dataset: object) -> bool:
+    """Whether it can be the name of a file at all."""
+    if not isinstance(dataset, str | Path) or not str(dataset).strip():
+        return False
+    try:
+        parts = os.fsencode(dataset).split(b"/")
+    except UnicodeEncodeError:
+        return False
+    return max(map(len, parts)) <= LONGEST and b"\0" not in b"".join(parts)
+
+
 def download(dataset: str, data_dir: str | Path = "data") -> Path:
     """Bring a data set to disk, unless it is there already.
 
@@ -61,8 +81,8 @@ def download(dataset: str, data_dir: str | Path = "data") -> Path:
     Raises:
         FacemaskError: the data set is unknown, cannot be fetched, or its archive is refused.
     """
-    dataset = str(dataset)
     folder = Path(data_dir) / "raw" / dataset_name(dataset)
+    dataset = str(dataset)
     if dataset == "sample":
         from facemask.datasets.sample import make_sample
 

@@ -25,6 +25,7 @@ from facemask.datasets.splits import group_callable
 from facemask.images.crops import resize
 from facemask.images.reading import find_images, read_image, unhidden
 from facemask.io.files import FacemaskError, one_at_a_time, read_json, write_json, write_whole
+from facemask.io.settings import check_numbers
 
 # Folder names, in lower case without spaces, dots, dashes and underscores, and what they mean.
 # Extend these tables if your data set uses other words.
@@ -177,8 +178,9 @@ def prepare(
 
     Raises:
         FacemaskError: see `find_labelled` and `read_exclusions`; or a class is left without
-            pictures in a split.
+            pictures in a split; or image_size or seed is no number that will do.
     """
+    check_numbers(image_size=image_size, seed=seed)
     source, folder = Path(source), Path(data_dir) / "split" / name
     labelled = find_labelled(source)
     listing = "\n".join(f"{p.relative_to(source)} {p.stat().st_size}" for p in labelled)
@@ -343,8 +345,9 @@ def read_exclusions(path: str | Path) -> set[str]:
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FacemaskError(f"cannot read the exclusion file {path} ({error})") from error
+    except (OSError, TypeError, ValueError) as error:  # among them what can be no file's name
+        shown = str(path)[:200]
+        raise FacemaskError(f"cannot read the exclusion file {shown} ({error})") from error
     named = {line.strip().replace("\\", "/") for line in lines if line.strip()}
     named = {name.removeprefix("./") for name in named if not name.startswith("#")}
     for name in sorted(named):

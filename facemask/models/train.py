@@ -13,6 +13,7 @@ from tqdm.keras import TqdmCallback
 from facemask.datasets.prepare import load_split
 from facemask.images.augment import AUGMENTATIONS
 from facemask.io.files import FacemaskError, one_at_a_time, read_json, write_json, write_whole
+from facemask.io.settings import check_numbers
 from facemask.models.networks import MODELS
 
 PATIENCE = 8  # epochs without a better validation loss before training stops
@@ -87,8 +88,10 @@ def train(
         The model with the weights of its best epoch.
 
     Raises:
-        FacemaskError: unknown model, or the split folder is missing or incomplete.
+        FacemaskError: unknown model, a number that will not do, or the split folder is missing
+            or incomplete.
     """
+    check_numbers(epochs=epochs, batch_size=batch_size, seed=seed)
     if model_name not in MODELS:
         raise FacemaskError(f"unknown model {model_name!r}; choose from {', '.join(MODELS)}")
     facts = read_json(Path(split) / "prepare.json")

@@ -25,27 +25,22 @@ import numpy as np
 from tqdm import tqdm
 
 from facemask.datasets.archive import unpack
+from facemask.datasets.download import DATASETS, dataset_name, download
 from facemask.images.reading import read_image
 from facemask.io.files import FacemaskError
+from facemask.io.settings import check_numbers
+from facemask.models.classifier import Classifier
 from facemask.photos.journal import Journal, read_journal
 from facemask.photos.predict import summarise
-from facemask.torture.spoilt import (
-    ABOUT,
-    KINDS,
-    LABELS,
-    Case,
-    Step,
-    archives,
-    bombs,
-    journals,
-    pictures,
-    spoil,
-)
+from facemask.photos.video import judge_video
+from facemask.torture import corpus
+from facemask.torture.spoilt import KINDS, Case, Step, spoil
 
 INPUTS = 20_000  # spoilt files of each kind
 KEPT = Path("data/torture")
 SECONDS, MEMORY = 5, 1 << 30  # of processor time and bytes that one input may take
 PATIENCE = 60  # seconds by the clock, as the machine may be busy
+_PLAIN = Classifier(corpus.LABELS, 32, lambda crops: np.full((len(crops), 2), 0.5, np.float32))
 
 
 # What has to hold: each gives "accepted", or raises FacemaskError, which is a refusal
@@ -84,13 +79,13 @@ def check_journal(content: bytes, folder: Path) -> str:
     path, results, table = folder / "j.unfinished", folder / "j.json", folder / "j.csv"
     path.write_bytes(content)
     try:
-        journal = Journal(path, ABOUT)
+        journal = Journal(path, corpus.ABOUT)
         try:
             journal.add({"file": "new.jpg", "error": "none"})
             answers = list(read_journal(path))
             assert {answer["file"] for answer in answers} == journal.done
-            summarise(answers, LABELS)
-            journal.finish(results, table, LABELS)
+            summarise(answers, corpus.LABELS)
+            journal.finish(results, table, corpus.LABELS)
         finally:
             journal.close()
         # As strict readers do: NaN and Infinity are no JSON.
@@ -101,6 +96,38 @@ def check_journal(content: bytes, folder: Path) -> str:
         for each in (path, results, table):
             each.unlink(missing_ok=True)
         assert not list(folder.iterdir()), f"left behind: {list(folder.iterdir())}"
+
+
+def check_video(content: bytes, folder: Path) -> str:
+    """`judge_video` follows the faces of what can be read of it."""
+    path = folder / "film.mp4"
+    path.write_bytes(content)
+    answer = judge_video(path, None, _PLAIN, progress=False)
+    assert answer["frames"] > 0 and answer["width"] > 0
+    return "accepted"
+
+
+def check_settings(content: bytes, folder: Path) -> str:
+    """What the notebooks do first with their parameters: it works, or is refused."""
+    from facemask.datasets.prepare import read_exclusions  # with TensorFlow, as it splits
+
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise FacemaskError("no parameters") from error
+    if not isinstance(values, dict):
+        raise FacemaskError("no parameters")
+    (folder / "data").mkdir(exist_ok=True)
+    dataset: Any = values.get("DATASET")
+    check_numbers(image_size=values.get("IMAGE_SIZE"), seed=values.get("SEED"),
+                  epochs=values.get("EPOCHS"), batch_size=values.get("BATCH_SIZE"))
+    name = dataset_name(dataset)
+    assert name == Path(name).name and name not in (".", ".."), name
+    if exclude := values.get("EXCLUDE"):
+        read_exclusions(exclude)
+    if dataset != "sample" and dataset not in DATASETS and "/" not in str(dataset):  # no network
+        download(dataset, folder / "data")
+    return "accepted"
 
 
 def _remove(folder: Path) -> None:
@@ -115,9 +142,11 @@ class Part(NamedTuple):
 
 
 PARTS = {
-    "images": Part(pictures, check_picture),
-    "archives": Part(archives, check_archive),
-    "journals": Part(journals, check_journal),
+    "images": Part(corpus.pictures, check_picture),
+    "archives": Part(corpus.archives, check_archive),
+    "journals": Part(corpus.journals, check_journal),
+    "videos": Part(corpus.videos, check_video),
+    "settings": Part(corpus.settings, check_settings),
 }
 
 
@@ -259,7 +288,7 @@ def inputs_of(part: str, count: int) -> Iterator[tuple[str, bytes]]:
     for number, content in enumerate(PARTS[part].seeds()):
         yield f"seed-{number}", content
     if part == "images":
-        for name, make in bombs().items():
+        for name, make in corpus.bombs().items():
             yield name.replace(" ", "-"), make()
     for number in range(count):
         yield f"{number}", content_of(part, random_case(part, number))
@@ -274,7 +303,7 @@ def torture(part: str, count: int) -> dict:
     kinds = {"accepted": 0, "refused": 0, "failed": 0}
     slowest = largest = 0.0
     with tempfile.TemporaryDirectory() as folder, Worker(part, Path(folder)) as worker:
-        extra = len(PARTS[part].seeds()) + len(bombs()) * (part == "images")
+        extra = len(PARTS[part].seeds()) + len(corpus.bombs()) * (part == "images")
         bar = tqdm(inputs_of(part, count), total=count + extra, desc=part, unit="input")
         for name, content in bar:
             outcome = worker.check(content)

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from facemask.images import bombs
 from facemask.images.reading import read_image
 from facemask.io.files import FacemaskError
-from facemask.torture import files, spoilt
+from facemask.torture import corpus, files
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Pillow says of what it passes over
 
@@ -30,7 +30,7 @@ def test_spoilt_pictures(case):
 ])  # fmt: skip
 def test_bombs_take_neither_time_nor_memory(name, tmp_path):
     with files.Worker("images", tmp_path) as worker:
-        outcome = worker.check(spoilt.bombs()[name]())
+        outcome = worker.check(corpus.bombs()[name]())
     assert outcome.kind != "failed", outcome
 
 
@@ -41,7 +41,7 @@ def refused(content: bytes, match: str) -> None:
 
 def test_no_more_pixels_than_fit_into_a_gigabyte():
     side = int(bombs.MOST_PIXELS**0.5) + 1
-    refused(spoilt.png(side, side), "too large to open safely")
+    refused(corpus.png(side, side), "too large to open safely")
     file = io.BytesIO()
     side = int(bombs.FEWER_PIXELS["WEBP"] ** 0.5) + 1
     Image.new("L", (side, side)).save(file, "WEBP", quality=1, method=0)
@@ -50,24 +50,24 @@ def test_no_more_pixels_than_fit_into_a_gigabyte():
 
 def test_jpeg_that_goes_over_its_pixels_again_and_again():
     """500 scans of 10,000 x 10,000 pixels, 660 kB, took half a minute."""
-    refused(spoilt.many_scans(2000, 600), "too large to open safely")
-    assert read_image(io.BytesIO(spoilt.many_scans(200, 20))).shape == (200, 200, 3)
+    refused(corpus.many_scans(2000, 600), "too large to open safely")
+    assert read_image(io.BytesIO(corpus.many_scans(200, 20))).shape == (200, 200, 3)
 
 
 def test_what_phones_append_to_a_jpeg_is_not_taken_for_scans(monkeypatch):
     monkeypatch.setattr(bombs, "MOST_PASSES", 20 * 200 * 200)
-    good = spoilt.many_scans(200, 1)
+    good = corpus.many_scans(200, 1)
     video = b"\xff\xda" * 1000
     assert read_image(io.BytesIO(good + video)).shape == (200, 200, 3)
     comment = b"\xff\xfe" + (2002).to_bytes(2, "big") + video
     assert read_image(io.BytesIO(good[:2] + comment + good[2:])).shape == (200, 200, 3)
-    refused(spoilt.many_scans(200, 30), "too large to open safely")
+    refused(corpus.many_scans(200, 30), "too large to open safely")
 
 
 def test_tiff_whose_tile_is_larger_than_the_picture():
     """One of 25,600 x 25,600 in a picture of 100 x 100, 2 MB, took 2 GB."""
-    refused(spoilt.large_tile(100, 4112), "too large to open safely")
-    assert read_image(io.BytesIO(spoilt.large_tile(100, 128))).shape == (100, 100, 3)
+    refused(corpus.large_tile(100, 4112), "too large to open safely")
+    assert read_image(io.BytesIO(corpus.large_tile(100, 128))).shape == (100, 100, 3)
 
 
 def test_no_format_that_starts_a_program():

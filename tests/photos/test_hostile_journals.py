@@ -8,9 +8,9 @@ from hypothesis import given
 
 from facemask.io.files import FacemaskError
 from facemask.photos.journal import Journal, read_journal
-from facemask.torture import files, spoilt
+from facemask.torture import corpus, files
 
-FIRST = spoilt.journals()[0]
+FIRST = corpus.journals()[0]
 
 
 @given(CASES)
@@ -20,7 +20,7 @@ def test_spoilt_journals(case):
 
 
 def test_what_predict_leaves_behind_is_gone_on_with(tmp_path):
-    for content in spoilt.journals()[:8]:
+    for content in corpus.journals()[:8]:
         assert files.check_journal(content, tmp_path) == "accepted"
 
 
@@ -38,7 +38,7 @@ def test_a_damaged_line_is_named(tmp_path, line):
     content = FIRST + b'{"file": "a", "error": "none"}\n' + line + b"\n"
     path.write_bytes(content)
     with pytest.raises(FacemaskError, match="j is damaged in line 3; remove that line"):
-        Journal(path, spoilt.ABOUT)
+        Journal(path, corpus.ABOUT)
     assert path.read_bytes() == content
     with pytest.raises(FacemaskError, match="damaged in line 3"):
         list(read_journal(path))
@@ -50,14 +50,14 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path, content):
     path = tmp_path / "j"
     path.write_bytes(content)
     with pytest.raises(FacemaskError, match="begun with another model"):
-        Journal(path, spoilt.ABOUT)
+        Journal(path, corpus.ABOUT)
     assert path.read_bytes() == content
 
 
 def test_what_is_no_number_is_not_written(tmp_path):
     """JSON has no NaN: other readers would refuse the answers."""
-    journal = Journal(tmp_path / "j", spoilt.ABOUT)
+    journal = Journal(tmp_path / "j", corpus.ABOUT)
     with pytest.raises(FacemaskError, match="gives no number for a.jpg; train or export"):
         journal.add({"file": "a.jpg", "judged": "no face", "whole": {"probability": float("nan")}})
-    journal.finish(tmp_path / "a.json", None, spoilt.LABELS)
+    journal.finish(tmp_path / "a.json", None, corpus.LABELS)
     assert json.loads((tmp_path / "a.json").read_text()) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facemask.io.files import FacemaskError
-from facemask.torture import files, spoilt
+from facemask.torture import corpus, files, spoilt
 
 
 def test_the_same_number_gives_the_same_file():
@@ -20,7 +20,7 @@ def test_the_same_number_gives_the_same_file():
 
 
 def test_every_step_changes_something():
-    good, other = spoilt.pictures()[1], spoilt.journals()[1]
+    good, other = corpus.pictures()[1], corpus.journals()[1]
     for kind in set(spoilt.KINDS) - {"mend"}:
         steps = [(spoilt.Step(kind, place, 4099),) for place in range(400)]
         content = other if kind == "token" else good
@@ -52,17 +52,17 @@ def test_what_counts_as_a_failure(tmp_path):
 def test_what_is_left_behind_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "unpack", lambda source, target: Path(target.parent, "x").touch())
     with pytest.raises(AssertionError, match="written outside"):
-        files.check_archive(spoilt.archives()[0], tmp_path)
+        files.check_archive(corpus.archives()[0], tmp_path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures by /proc")
 def test_the_worker_measures_and_outlives_a_crash(tmp_path):
     with files.Worker("images", tmp_path) as worker:
-        small = worker.check(spoilt.pictures()[0])
+        small = worker.check(corpus.pictures()[0])
         assert small.kind == "accepted" and small.megabytes < 20
         rows = bytes((3 * 4000 + 1) * 4000)
-        large = worker.check(spoilt.png(4000, 4000, 2, rows))
+        large = worker.check(corpus.png(4000, 4000, 2, rows))
         assert large.kind == "accepted" and 100 < large.megabytes < 300
         os.kill(worker.process.pid, signal.SIGKILL)
         assert worker.check(b"").kind == "failed"
-        assert worker.check(spoilt.pictures()[0]).kind == "accepted"
+        assert worker.check(corpus.pictures()[0]).kind == "accepted"
