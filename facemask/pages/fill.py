@@ -284,6 +284,17 @@ def photos_speed() -> str:
             f"of the run, {second:.0f} MB in the second, {memory['MB, most']:.0f} MB at most.")
 
 
+def licences_table() -> str:
+    """What is installed and what the page carries, by licence, from reports/licences.json."""
+    rows = []
+    for part, packages in read_json(REPORTS / "licences.json").items():
+        by_licence: dict[str, list[str]] = {}
+        for name, version, licence in packages:
+            by_licence.setdefault(licence, []).append(f"{name} {version}")
+        rows += [[part, licence, ", ".join(names)] for licence, names in sorted(by_licence.items())]
+    return table(["part", "licence", "packages"], rows)
+
+
 def torture_table() -> str:
     """Spoilt files and what became of them, from reports/torture.json."""
     rows = [
@@ -399,6 +410,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "photos-classes": photos_classes,
     "photos-speed": photos_speed,
     "page": page_facts,
+    "licences": licences_table,
     "torture": torture_table,
     **{name: partial(make, RELEASE) for name, make in card.BLOCKS.items()},
     **finders.BLOCKS,
