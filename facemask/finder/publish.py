@@ -205,6 +205,9 @@ def main() -> int:
     except FacemaskError as error:
         print(f"facemask.finder.publish: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it was", file=sys.stderr)
+        return 130
     for form, row in report.items():
         print(f"{form:22} {row}")
     return 0

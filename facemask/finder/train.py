@@ -23,11 +23,11 @@ from facemask.finder.network import flat, network
 from facemask.finder.targets import Loss, targets
 from facemask.images.boxes import match, size
 from facemask.io.files import FacemaskError, read_json, write_json, write_whole
+from facemask.metrics.detection import BANDS
 from facemask.models.train import epochs_done
 from facemask.photos.finder import canvas, decode, suppress
 
 WARM_UP = 200  # steps
-BANDS = {"64": (64, np.inf), "32": (32, 64), "16": (16, 32)}
 
 
 class Course(NamedTuple):
@@ -215,8 +215,8 @@ def recall(find: Callable[[np.ndarray], np.ndarray], photos: list, thresholds: l
         photos: (picture, labels) rows from `collect.read`.
 
     Returns:
-        For each threshold: recall per archive and band, such as "street 64"; `false`, boxes a
-        photo that match nothing annotated and nothing that a teacher has seen.
+        For each threshold: recall per archive and size, such as "street 32 to 63 px"; `false`,
+        boxes a photo that match nothing annotated and nothing that a teacher has seen.
     """
     found = [find(np.ascontiguousarray(image)) for image, _ in photos]
     rows = []

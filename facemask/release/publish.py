@@ -203,6 +203,9 @@ def main() -> int:
     except FacemaskError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it was", file=sys.stderr)
+        return 130
     for name, row in report["models"]["released"].items():
         low, high = row["interval"]
         print(f"{name:46} {row['accuracy']:.4f}  95% {low:.4f} to {high:.4f}")
