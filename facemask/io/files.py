@@ -14,7 +14,6 @@ from typing import Any
 
 from facemask.io import locks
 
-WEIGHTS = ".weights.h5"  # the only suffix that Keras writes weights to
 RUNS_AT_ONCE = 8  # that write to one file or folder and can be told from killed ones
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent  # the project's top folder, in a clone
@@ -169,9 +168,7 @@ def _names_beside(path: Path) -> Iterator[tuple[Path, Path]]:
 
 def _names(path: Path, mark: str | int) -> tuple[Path, Path]:
     # The suffix stays last: many writers choose the format by it.
-    suffix = WEIGHTS if path.name.endswith(WEIGHTS) else path.suffix
-    stem = path.name.removesuffix(suffix) if suffix else path.name
-    partial = path.with_name(f".{stem}-part{mark}{suffix}")
+    partial = path.with_name(f".{path.stem}-part{mark}{path.suffix}")
     return partial, path.with_name(f".{path.name}-old{mark}")
 
 

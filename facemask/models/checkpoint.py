@@ -2,21 +2,22 @@
 
 Keras' own BackupAndRestore keeps weights and epoch in two files, written in place, and removes
 them before the finished model is there: killed at the wrong moment, it goes on from half a file,
-or from one epoch's weights as another's, or starts anew.
+or from one epoch's weights as another's, or starts anew. Where the dropout layers' random numbers
+stand it does not keep.
 """
 
 from pathlib import Path
 
-import h5py
 import keras
+import numpy as np
 
 from facemask.io.files import sweep, write_whole
 
-NAME = "checkpoint.weights.h5"
+NAME = "checkpoint.npz"
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps weights, optimizer and epoch after every epoch, in one file, whole or not at all.
+    """Keeps all that a training has come to after every epoch, in one file, whole or not at all.
 
     The last callback of a training: what others write of an epoch is there before it counts.
 
@@ -29,12 +30,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.path = folder / NAME
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        with write_whole(self.path) as partial:
-            self.model.save_weights(partial)
-            with h5py.File(partial, "r+") as file:
-                file.attrs["epochs"] = epoch + 1
-                for number, state in enumerate(_chances(self.model)):
-                    file.attrs[f"chance {number}"] = state.numpy()
+        write_arrays(self.path, [v.numpy() for v in _variables(self.model)], epoch + 1)
 
 
 def go_on(folder: Path, model: keras.Model) -> int:
@@ -50,11 +46,9 @@ def go_on(folder: Path, model: keras.Model) -> int:
     path, history, done = folder / NAME, folder / "history.csv", 0
     if path.is_file():
         model.optimizer.build(model.trainable_variables)
-        model.load_weights(path)
-        with h5py.File(path) as file:
-            done = int(file.attrs["epochs"])
-            for number, state in enumerate(_chances(model)):
-                state.assign(file.attrs[f"chance {number}"])
+        arrays, done = read_arrays(path)
+        for variable, array in zip(_variables(model), arrays, strict=True):
+            variable.assign(array)
     if history.is_file():
         rows = history.read_text().splitlines(keepends=True)
         with write_whole(history) as partial:
@@ -68,7 +62,18 @@ def clear_up(folder: Path) -> None:
     sweep(folder)
 
 
-def _chances(model: keras.Model) -> list[keras.Variable]:
-    """Where the dropout layers' random numbers stand, which Keras does not save with weights."""
-    saved = {id(weight) for weight in model.weights}
-    return [variable for variable in model.variables if id(variable) not in saved]
+def write_arrays(path: Path, arrays: list[np.ndarray], epochs: int) -> None:
+    """Write arrays, and of which epoch they are, whole or not at all."""
+    with write_whole(path) as partial:
+        np.savez(partial, *arrays, epochs=epochs)
+
+
+def read_arrays(path: Path) -> tuple[list[np.ndarray], int]:
+    """What `write_arrays` wrote."""
+    with np.load(path) as kept:
+        return [kept[f"arr_{number}"] for number in range(len(kept) - 1)], int(kept["epochs"])
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    """Weights, random numbers and the optimizer's."""
+    return [*model.variables, *model.optimizer.variables]

@@ -20,7 +20,7 @@ from facemask.io.files import (
     write_json,
     write_whole,
 )
-from facemask.models.checkpoint import Checkpoint, clear_up, go_on
+from facemask.models.checkpoint import Checkpoint, clear_up, go_on, read_arrays, write_arrays
 from facemask.models.networks import MODELS
 
 PATIENCE = 8  # epochs without a better validation loss before training stops
@@ -126,7 +126,7 @@ def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Mode
         metrics=["accuracy"],
     )
     done = go_on(folder, model)
-    best = _Best(folder / "best.weights.h5", read_history(folder))
+    best = _Best(folder / "best.npz", read_history(folder))
     model.fit(
         augmented(data, model_name, seed, done * steps).prefetch(2),
         steps_per_epoch=steps,
@@ -143,7 +143,7 @@ def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Mode
             Checkpoint(folder),
         ],
     )
-    model.load_weights(folder / "best.weights.h5")
+    model.set_weights(read_arrays(folder / "best.npz")[0])
     with write_whole(folder / "labels.txt") as partial:
         partial.write_text("\n".join(facts["labels"]) + "\n")
     with write_whole(folder / "model.keras") as partial:  # last: it says that the rest is there
@@ -153,7 +153,7 @@ def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Mode
 
 
 def _clear_up(folder: Path) -> None:
-    (folder / "best.weights.h5").unlink(missing_ok=True)
+    (folder / "best.npz").unlink(missing_ok=True)
     clear_up(folder)
 
 
@@ -180,8 +180,7 @@ class _Best(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if self._is_best(epoch, (logs or {})["val_loss"]):
-            with write_whole(self.path) as partial:
-                self.model.save_weights(partial)
+            write_arrays(self.path, self.model.get_weights(), epoch + 1)
         self.model.stop_training = self.is_over
 
     def _is_best(self, epoch: int, loss: float) -> bool:

@@ -21,8 +21,8 @@ from facemask.datasets.prepare import find_labelled, read_all
 from facemask.images.augment import augment, augment_mildly, tighten
 from facemask.images.crops import resize
 from facemask.io.files import FacemaskError, read_json, write_json, write_whole
-from facemask.models.networks import compact
 from facemask.models.checkpoint import Checkpoint, clear_up, go_on
+from facemask.models.networks import compact
 from facemask.release.collect import ARCHIVES, IMAGE_SIZE, KINDS, collect, read_collected
 
 BATCH_SIZE = 64
