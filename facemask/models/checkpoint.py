@@ -50,9 +50,9 @@ def go_on(folder: Path, model: keras.Model) -> int:
         for variable, array in zip(_variables(model), arrays, strict=True):
             variable.assign(array)
     if history.is_file():
-        rows = history.read_text().splitlines(keepends=True)
+        rows = history.read_bytes().splitlines(keepends=True)
         with write_whole(history) as partial:
-            partial.write_text("".join(rows[: done + 1] if done else []))
+            partial.write_bytes(b"".join(rows[: done + 1] if done else []))
     return done
 
 

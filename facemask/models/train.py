@@ -114,6 +114,7 @@ def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Mode
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "settings.json", settings)
 
+    keras.utils.clear_session()  # layers are named alike, whatever was built before
     keras.utils.set_random_seed(seed)
     model = MODELS[model_name](facts["settings"]["image_size"], len(facts["labels"]))
     data = load_split(split, "train", batch_size, shuffle=True, seed=seed)
