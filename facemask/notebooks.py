@@ -20,7 +20,7 @@ import papermill
 from PIL import Image
 
 from facemask.datasets.download import dataset_name
-from facemask.io.files import ROOT, FacemaskError, read_json, write_json, write_whole
+from facemask.io.files import ROOT, FacemaskError, read_json, sweep, write_json, write_whole
 
 FOLDER = ROOT / "notebooks"
 
@@ -88,6 +88,7 @@ def run(dataset: str, **settings: int) -> Path:
     executed = ROOT / "models" / dataset_name(dataset) / "notebooks"
     executed.mkdir(parents=True, exist_ok=True)
     values = {"DATASET": dataset, **{k.upper(): v for k, v in settings.items()}}
+    sweep(executed)
     (executed / "log.txt").unlink(missing_ok=True)
     notebooks = sorted(FOLDER.glob("0*.ipynb"))
     for number, notebook in enumerate(notebooks, 1):
@@ -97,12 +98,18 @@ def run(dataset: str, **settings: int) -> Path:
         target = executed / notebook.name
         arguments = [x for k, v in values.items() if k in known for x in ("-p", k, str(v))]
         # A process of its own, for what TensorFlow and the kernel say on the side goes to a log.
-        with open(executed / "log.txt", "a", encoding="utf-8") as log:
+        with (
+            open(executed / "log.txt", "a", encoding="utf-8") as log,
+            # Papermill writes after each cell: until the last, that is not a notebook that was run.
+            write_whole(target) as partial,
+        ):
             code = subprocess.run(
-                [sys.executable, "-m", "papermill", notebook, target, *arguments,
+                [sys.executable, "-m", "papermill", notebook, partial, *arguments,
                  "--cwd", FOLDER, "--no-progress-bar", "--start-timeout", "300"],
                 stdout=log, stderr=log, check=False,
             ).returncode
+            if not partial.is_file():
+                raise FacemaskError(f"{notebook.name} did not start; see {executed / 'log.txt'}")
         if code:
             print("failed")
             raise FacemaskError(f"{notebook.name} stopped: {_error(target)}; see {target}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from facemask.datasets.archive import BadArchive, is_complete, unpack
-from facemask.io.files import FacemaskError, one_at_a_time, scratch_folder, write_whole
+from facemask.io.files import FacemaskError, one_at_a_time, scratch_folder, sweep, write_whole
 
 # Short name -> Kaggle handle: https://www.kaggle.com/datasets/<handle>
 DATASETS = {
@@ -83,6 +83,7 @@ def download(dataset: str, data_dir: str | Path = "data") -> Path:
     """
     folder = Path(data_dir) / "raw" / dataset_name(dataset)
     dataset = str(dataset)
+    sweep(folder.parent)
     if dataset == "sample":
         from facemask.datasets.sample import make_sample
 

@@ -24,7 +24,14 @@ from facemask.copies import duplicates
 from facemask.datasets.splits import group_callable
 from facemask.images.crops import resize
 from facemask.images.reading import find_images, read_image, unhidden
-from facemask.io.files import FacemaskError, one_at_a_time, read_json, write_json, write_whole
+from facemask.io.files import (
+    FacemaskError,
+    one_at_a_time,
+    read_json,
+    sweep,
+    write_json,
+    write_whole,
+)
 from facemask.io.settings import check_numbers
 
 # Folder names, in lower case without spaces, dots, dashes and underscores, and what they mean.
@@ -182,6 +189,7 @@ def prepare(
     """
     check_numbers(image_size=image_size, seed=seed)
     source, folder = Path(source), Path(data_dir) / "split" / name
+    sweep(folder.parent)
     labelled = find_labelled(source)
     listing = "\n".join(f"{p.relative_to(source)} {p.stat().st_size}" for p in labelled)
     published = {split for split, _ in labelled.values()} >= set(SPLITS)

@@ -10,7 +10,7 @@ from facemask.evaluation.audit import levelled, shortcuts_of_run
 from facemask.evaluation.folds import folds_and_curve, pool
 from facemask.evaluation.leaks import copied, group_ids, split_copies
 from facemask.evaluation.verdict import measure, verdict
-from facemask.io.files import FacemaskError, read_json, write_json, write_whole
+from facemask.io.files import FacemaskError, read_json, sweep, write_json, write_whole
 from facemask.metrics.classification import answer_figures, score
 from facemask.models import classifier
 from facemask.models.train import read_history
@@ -77,6 +77,8 @@ def evaluate(
     models = sorted(path.parent for path in run.glob("*/model.keras"))
     if not models:
         raise FacemaskError(f"{run} holds no trained model; run the train step first")
+    for folder in (run, *models):
+        sweep(folder)
     found = split_copies(split_folder, run)
     report = {
         "run": run.name,
@@ -111,7 +113,7 @@ def evaluate(
             "verdict": verdict(figures),
             "mistakes": _mistakes(probabilities, classes, files, labels, split_folder),
         }
-        write_json(run / "report.json", report)
+    write_json(run / "report.json", report)  # once all models are in it
     return report
 
 

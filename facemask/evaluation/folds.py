@@ -227,7 +227,9 @@ class _Short:
             rate = keras.optimizers.schedules.CosineDecay(2e-3, self.steps)
             fresh.compile(keras.optimizers.Adam(rate), loss="sparse_categorical_crossentropy")
             return fresh
-        self.model.set_weights(fresh.get_weights())
+        # The dropout's random numbers too: what was trained before is not to matter.
+        for variable, new in zip(self.model.variables, fresh.variables, strict=True):
+            variable.assign(new)
         for variable in self.model.optimizer.variables:
             variable.assign(keras.ops.zeros_like(variable))
         return self.model

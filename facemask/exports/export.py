@@ -10,7 +10,7 @@ import numpy as np
 from facemask.datasets.prepare import SPLITS, load_split, read_all
 from facemask.exports import tfjs, tflite
 from facemask.images.augment import augment
-from facemask.io.files import FacemaskError, read_json, write_json, write_whole
+from facemask.io.files import FacemaskError, read_json, sweep, write_json, write_whole
 from facemask.models import classifier
 from facemask.models.tfjs import node_available
 
@@ -209,6 +209,7 @@ def export_model(
         FacemaskError: there is no model, an export fails, or it does not equal Keras.
     """
     model_folder = Path(model_folder)
+    sweep(model_folder)
     trained = classifier.load(model_folder)
     reference = trained.predict(images)
     model = keras.models.load_model(model_folder / "model.keras", compile=False)

@@ -24,7 +24,7 @@ from facemask.finder.targets import Loss, targets
 from facemask.images.boxes import match, size
 from facemask.io.files import FacemaskError, read_json, write_json, write_whole
 from facemask.metrics.detection import BANDS
-from facemask.models.train import epochs_done
+from facemask.models.checkpoint import Checkpoint, clear_up, go_on
 from facemask.photos.finder import canvas, decode, suppress
 
 WARM_UP = 200  # steps
@@ -174,22 +174,25 @@ def _follow(
         ),
         loss=Loss(),
     )  # fmt: skip
-    start = (before + epochs_done(folder)) * schedule.steps
+    done = go_on(folder, learner)
+    start = (before + done) * schedule.steps
     photos = [row for row in pictures if row[1].part == "validation"]
     learner.fit(
         batches(scenes.store(pictures), seed, schedule, start),
         steps_per_epoch=schedule.steps,
+        initial_epoch=done,
         epochs=course.epochs,
         verbose=0,
         callbacks=[
             TqdmCallback(verbose=0, desc=f"Training the finder, {folder.name}"),
             keras.callbacks.CSVLogger(folder / "history.csv", append=True),
-            keras.callbacks.BackupAndRestore(folder / "backup", double_checkpoint=True),
             _Watch(model, photos, schedule.watch, folder),
+            Checkpoint(folder),
         ],
     )
     with write_whole(folder / "finder.keras") as partial:
         model.save(partial)
+    clear_up(folder)
     return model
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -61,6 +62,34 @@ def scratch_folder(path: str | Path) -> Iterator[Path]:
     with _names_beside(Path(path)) as (folder, _):
         folder.mkdir()
         yield folder
+
+
+def sweep(folder: str | Path) -> None:
+    """Remove what killed runs left in a folder, whatever they wrote there; living ones are let be.
+
+    For stages to begin with: what is complete they do not write again, and so would not clear up.
+    Without locks nothing is removed.
+    """
+    if not locks.AVAILABLE or not Path(folder).is_dir():
+        return
+    for lock in sorted(Path(folder).glob(".*-*")):
+        found = re.fullmatch(r"\.(.+)-(?:lock(\d)|run)", lock.name)
+        with contextlib.suppress(OSError):  # a folder that cannot be written
+            if not found or lock.is_dir() or lock.stat().st_size:
+                continue
+            if (file := locks.take(lock)) is None:
+                continue  # a run that lives
+            path = lock.with_name(found[1])
+            if found[2]:
+                with locks.alone_in(path.parent):
+                    _clear(path, *_names(path, found[2]))
+            locks.give_back(lock, file)
+
+
+def remove_whole(folder: str | Path) -> None:
+    """Remove a folder at once: a run that is killed meanwhile leaves none with half its files."""
+    with _names_beside(Path(folder)) as (partial, _):
+        Path(folder).rename(partial)
 
 
 @contextlib.contextmanager
@@ -186,6 +215,7 @@ def remember(path: str | Path, made_from: Any, make: Callable[[], dict]) -> dict
     Args:
         made_from: a value that JSON can hold; when it differs from the one stored, `make` runs.
     """
+    sweep(Path(path).parent)
     made_from = json.loads(json.dumps(made_from))
     if Path(path).is_file():
         stored = read_json(path)

@@ -1,7 +1,6 @@
 """Fit a model to a split folder: early stopping, checkpoints, and runs that can be cut off."""
 
 import csv
-import shutil
 from pathlib import Path
 
 import keras
@@ -12,8 +11,17 @@ from tqdm.keras import TqdmCallback
 
 from facemask.datasets.prepare import load_split
 from facemask.images.augment import AUGMENTATIONS
-from facemask.io.files import FacemaskError, one_at_a_time, read_json, write_json, write_whole
+from facemask.io.files import (
+    FacemaskError,
+    one_at_a_time,
+    read_json,
+    remove_whole,
+    sweep,
+    write_json,
+    write_whole,
+)
 from facemask.io.settings import check_numbers
+from facemask.models.checkpoint import Checkpoint, clear_up, go_on, read_arrays, write_arrays
 from facemask.models.networks import MODELS
 
 PATIENCE = 8  # epochs without a better validation loss before training stops
@@ -30,7 +38,7 @@ def class_weights(labels: list[str], counts: dict[str, int]) -> dict[int, float]
 def epochs_done(folder: Path) -> int:
     """Epochs in Keras' last backup in a training's folder; cuts history.csv back to them.
 
-    Keras goes on at its last backup; so must the pictures and the history.
+    For trainings by Keras' BackupAndRestore; see `checkpoint` for what it does not keep.
     """
     history, backup = folder / "history.csv", folder / "backup" / "training_metadata.json"
     done = read_json(backup)["epoch"] if backup.is_file() else 0
@@ -41,8 +49,14 @@ def epochs_done(folder: Path) -> int:
     return done
 
 
-def augmented(train: tf.data.Dataset, model_name: str, seed: int) -> tf.data.Dataset:
-    """Repeat batches of (image, class number) for ever, each augmented as the model wants it."""
+def augmented(
+    train: tf.data.Dataset, model_name: str, seed: int, start: int = 0
+) -> tf.data.Dataset:
+    """Repeat batches of (image, class number) for ever, each augmented as the model wants it.
+
+    Args:
+        start: batches to pass over, those of the epochs that are done.
+    """
     augment = AUGMENTATIONS[model_name]
 
     def change_batch(number: np.int64, images: np.ndarray) -> np.ndarray:
@@ -61,7 +75,7 @@ def augmented(train: tf.data.Dataset, model_name: str, seed: int) -> tf.data.Dat
         return changed, classes
 
     # A number per batch, not one generator for all, keeps batches made side by side reproducible.
-    batches = tf.data.Dataset.zip(tf.data.Dataset.counter(), train.repeat())
+    batches = tf.data.Dataset.zip(tf.data.Dataset.counter(), train.repeat()).skip(start)
     return batches.map(change, num_parallel_calls=2, deterministic=True)
 
 
@@ -100,6 +114,7 @@ def train(
         "model": model_name, "labels": facts["labels"], "data": facts["settings"],
         "epochs": epochs, "batch_size": batch_size, "seed": seed,
     }
+    sweep(folder.parent)
     with one_at_a_time(folder, "trains"):
         return _train(Path(split), folder, facts, settings)
 
@@ -109,12 +124,14 @@ def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Mode
     model_name, epochs, seed = settings["model"], settings["epochs"], settings["seed"]
     batch_size = settings["batch_size"]
     if (folder / "settings.json").is_file() and read_json(folder / "settings.json") != settings:
-        shutil.rmtree(folder)  # made from other data or with other settings
+        remove_whole(folder)  # made from other data or with other settings
     if (folder / "model.keras").is_file():
+        _clear_up(folder)
         return keras.models.load_model(folder / "model.keras")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "settings.json", settings)
 
+    keras.utils.clear_session()  # layers are named alike, whatever was built before
     keras.utils.set_random_seed(seed)
     model = MODELS[model_name](facts["settings"]["image_size"], len(facts["labels"]))
     data = load_split(split, "train", batch_size, shuffle=True, seed=seed)
@@ -126,40 +143,72 @@ def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Mode
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    losses = [float(row["val_loss"]) for row in read_history(folder)]
+    done = go_on(folder, model)
+    best = _Best(folder / "best.npz", read_history(folder))
     model.fit(
-        augmented(data, model_name, seed).prefetch(2),
+        augmented(data, model_name, seed, done * steps).prefetch(2),
         steps_per_epoch=steps,
         validation_data=load_split(split, "validation", batch_size),
-        epochs=epochs,
+        initial_epoch=done,
+        epochs=done if best.is_over else epochs,
         shuffle=False,  # the data set does that itself
         class_weight=class_weights(facts["labels"], facts["counts"]["train"]),
         verbose=0,
         callbacks=[
             TqdmCallback(verbose=0, tqdm_class=tqdm, desc=f"Training {model_name}"),
             keras.callbacks.CSVLogger(folder / "history.csv", append=True),
-            keras.callbacks.ModelCheckpoint(
-                folder / "best.weights.h5",
-                monitor="val_loss",
-                save_best_only=True,
-                save_weights_only=True,
-                # After a cut, what was best before it still has to be beaten.
-                initial_value_threshold=min(losses, default=None),
-            ),
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=PATIENCE, start_from_epoch=WARM_UP
-            ),
-            keras.callbacks.BackupAndRestore(folder / "backup", double_checkpoint=True),
+            best,
+            Checkpoint(folder),
         ],
     )
-    model.load_weights(folder / "best.weights.h5")
+    model.set_weights(read_arrays(folder / "best.npz")[0])
     with write_whole(folder / "labels.txt") as partial:
         partial.write_text("\n".join(facts["labels"]) + "\n")
     with write_whole(folder / "model.keras") as partial:  # last: it says that the rest is there
         model.save(partial)
-    (folder / "best.weights.h5").unlink()
+    _clear_up(folder)
     return model
 
+
+def _clear_up(folder: Path) -> None:
+    (folder / "best.npz").unlink(missing_ok=True)
+    clear_up(folder)
+
+
+class _Best(keras.callbacks.Callback):
+    """Keeps the weights of the least validation loss; stops after PATIENCE epochs without a better.
+
+    Unlike Keras' own callbacks it goes on with what the epochs before a cut had come to, and
+    writes its file whole or not at all.
+
+    Args:
+        path: to write the weights to.
+        rows: of the epochs that are done.
+
+    Attributes:
+        is_over: training is to stop.
+    """
+
+    def __init__(self, path: Path, rows: list[dict[str, float]]):
+        super().__init__()
+        self.path, self.least, self.is_over = path, np.inf, False
+        self.least_late, self.wait = np.inf, 0  # since WARM_UP
+        for row in rows:
+            self._is_best(int(row["epoch"]), row["val_loss"])
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if self._is_best(epoch, (logs or {})["val_loss"]):
+            write_arrays(self.path, self.model.get_weights(), epoch + 1)
+        self.model.stop_training = self.is_over
+
+    def _is_best(self, epoch: int, loss: float) -> bool:
+        if epoch >= WARM_UP:
+            self.wait = 0 if loss < self.least_late else self.wait + 1
+            self.least_late = min(self.least_late, loss)
+            self.is_over = self.wait >= PATIENCE
+        best = loss < self.least
+        self.least = min(self.least, loss)
+        return best
 
 def read_history(folder: str | Path) -> list[dict[str, float]]:
     """The rows of a model folder's history.csv, one per epoch; empty before the first epoch."""
@@ -167,6 +216,4 @@ def read_history(folder: str | Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     with open(path, newline="", encoding="utf-8") as file:
-        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    # An epoch that was cut off between its row and its checkpoint stands twice; the later counts.
-    return list({row["epoch"]: row for row in rows}.values())
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]

@@ -307,6 +307,17 @@ def torture_table() -> str:
                   "memory at most"], rows)
 
 
+def kills_table() -> str:
+    """Stages that were killed, and what came of it, from reports/torture.json."""
+    counts = read_json(REPORTS / "torture.json").get("kills")
+    if not counts:
+        return "Not measured yet: `make torture`."
+    columns = ("kills", "restarts", "rounds", "left behind", "failures")
+    return table(["stage", *columns], [
+        [name, *(f"{row[key]:,}" for key in columns)] for name, row in counts.items()
+    ])
+
+
 def page_facts() -> str:
     """The web page's speed in headless Chromium, in a sentence."""
     row = read_json(REPORTS / "photos.json")["page"]
@@ -412,6 +423,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "page": page_facts,
     "licences": licences_table,
     "torture": torture_table,
+    "torture-kills": kills_table,
     **{name: partial(make, RELEASE) for name, make in card.BLOCKS.items()},
     **finders.BLOCKS,
     "12k-copies": lambda: copies_table("face-mask-12k"),

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from facemask.io.files import FINDER, RELEASE, FacemaskError, write_whole
+from facemask.io.files import FINDER, RELEASE, FacemaskError, sweep, write_whole
 from facemask.io.threads import ahead
 from facemask.models.classifier import Classifier, load, model_file
 from facemask.photos import finder, video
@@ -76,6 +76,9 @@ def run(args: argparse.Namespace) -> int:
     sources = expand(args.pictures)
     output, folder, json_path = _where(sources, args)
     targets = place(sources, folder) if folder else {}
+    written = filter(None, (output, json_path, args.csv, *targets.values()))
+    for each in {path.parent for path in written}:
+        sweep(each)
     model = _load(args.model)
     sources = [s for s in sources if not folder or s.name in targets]
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from interrupted import light_model
+from light import light_model
 from PIL import Image
 
 from facemask import CLASSES

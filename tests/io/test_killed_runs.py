@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from facemask.io import locks
-from facemask.io.files import ROOT, FacemaskError, scratch_folder, write_json, write_whole
+from facemask.io.files import ROOT, FacemaskError, scratch_folder, sweep, write_json, write_whole
 
 pytestmark = pytest.mark.skipif(not locks.AVAILABLE, reason="no locks: what is left stays")
 
@@ -102,6 +102,20 @@ def test_other_targets_and_other_peoples_files_stay(tmp_path):
     before = names(tmp_path)
     write_json(tmp_path / "made.json", 1)
     assert names(tmp_path) == sorted([*before, "made.json"])
+
+
+def test_a_folder_is_swept_of_what_killed_runs_left(tmp_path):
+    """For a stage that finds its work done, and so does not write the same again."""
+    lives = start("folder", tmp_path / "lives")
+    kill(start("folder", tmp_path / "made"))
+    kill(start("file", tmp_path / "made.json"))
+    (tmp_path / ".waited-run").touch()
+    (tmp_path / ".mine-lock1").write_text("not a lock of ours")
+    (tmp_path / ".mine-part0").write_text("mine")
+    sweep(tmp_path)
+    assert names(tmp_path) == [".lives-lock0", ".lives-part0", ".mine-lock1", ".mine-part0"]
+    finish(lives)
+    sweep(tmp_path / "none")
 
 
 @pytest.mark.parametrize("renames, kept", [(1, "before"), (2, "child")])

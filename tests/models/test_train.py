@@ -1,20 +1,15 @@
 """Models, augmentation and training runs, on small drawn data."""
 
-import signal
-import subprocess
-import sys
-import textwrap
-import time
-
 import numpy as np
 import pytest
 
 from facemask.datasets.prepare import prepare
 from facemask.images.augment import AUGMENTATIONS
 from facemask.images.reading import read_image
-from facemask.io.files import ROOT, FacemaskError
-from facemask.models import networks
-from facemask.models.train import class_weights, read_history, train
+from facemask.io.files import FacemaskError
+from facemask.models import checkpoint, networks
+from facemask.models import train as trainings
+from facemask.models.train import PATIENCE, WARM_UP, _Best, class_weights, read_history, train
 
 
 @pytest.fixture(scope="module")
@@ -71,25 +66,48 @@ def test_complete_run_is_not_repeated_and_other_settings_are(split, tmp_path):
     assert len(read_history(tmp_path / "compact")) == 2
 
 
-def test_killed_run_goes_on(split, tmp_path):
-    code = f"""
-        from facemask.models.train import train
-        train({str(split)!r}, {str(tmp_path)!r}, "compact", epochs=40, batch_size=16)
-    """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT)
-    deadline = time.monotonic() + 120
-    while len(read_history(tmp_path / "compact")) < 2:
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    before = read_history(tmp_path / "compact")
-    assert not (tmp_path / "compact/model.keras").exists()
-    train(split, tmp_path, "compact", epochs=40, batch_size=16)
-    after = read_history(tmp_path / "compact")
-    assert after[: len(before) - 1] == before[:-1]  # the last one may have been cut and repeated
-    assert [row["epoch"] for row in after] == list(range(len(after)))
-    assert (tmp_path / "compact/model.keras").exists()
+@pytest.mark.parametrize("moment", ["before the checkpoint", "after the last epoch"])
+def test_a_cut_training_comes_to_the_same_figures(split, tmp_path, monkeypatch, moment):
+    """Pictures, dropout and the best epoch's weights go on as if there had been no cut."""
+    whole = train(split, tmp_path / "whole", "compact", epochs=4, batch_size=16)
+    write, written = checkpoint.write_arrays, []
+
+    def stop(path, arrays, epochs):
+        written.append(epochs)
+        if moment == "before the checkpoint" and epochs == 3:
+            raise KeyboardInterrupt
+        write(path, arrays, epochs)
+
+    def stop_late(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_arrays", stop)
+        if moment == "after the last epoch":
+            patch.setattr(trainings, "read_arrays", stop_late)
+        with pytest.raises(KeyboardInterrupt):
+            train(split, tmp_path / "cut", "compact", epochs=4, batch_size=16)
+    folder = tmp_path / "cut" / "compact"
+    assert not (folder / "model.keras").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_arrays", stop)
+        moment = "never"
+        written.clear()
+        cut = train(split, tmp_path / "cut", "compact", epochs=4, batch_size=16)
+    assert written in ([3, 4], [])  # no epoch before the checkpoint again
+    history = (tmp_path / "whole/compact/history.csv").read_bytes()
+    assert (folder / "history.csv").read_bytes() == history
+    for a, b in zip(whole.get_weights(), cut.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert {p.name for p in folder.iterdir()} == {"history.csv", "labels.txt", "model.keras",
+                                                  "settings.json"}  # fmt: skip
+
+
+def test_early_stopping_goes_on_counting(tmp_path):
+    rows = [{"epoch": k, "val_loss": 1.0 if k == WARM_UP else 2.0 - k / 100}
+            for k in range(WARM_UP + PATIENCE + 1)]  # fmt: skip
+    assert _Best(tmp_path / "best.npz", rows).is_over
+    assert not _Best(tmp_path / "best.npz", rows[:-1]).is_over
 
 
 def test_unknown_model(split, tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from interrupted import check, interrupt, judge, light_model, make_folder
+from light import light_model
 from PIL import Image
 
 from facemask import CLASSES
@@ -237,14 +237,6 @@ def test_names_in_the_output_folder_do_not_collide(tmp_path):
     targets = place([Source(str(tmp_path / n)) for n in names], tmp_path / "out")
     assert len(set(targets.values())) == len(names)
     assert targets[str(tmp_path / "x/1.jpg")] == tmp_path / "out" / "x" / "1.jpg"
-
-
-def test_killed_runs_go_on_with_nothing_lost_and_nothing_doubled(tmp_path):
-    pictures = make_folder(tmp_path / "photos", 24)
-    assert judge(pictures, tmp_path / "whole") == 1  # one is broken
-    met = interrupt(pictures, tmp_path / "out", kills=5)
-    assert len(met) >= 4 and max(met) > 4
-    check(pictures, tmp_path / "out", tmp_path / "whole")
 
 
 def test_a_half_written_line_is_dropped(tmp_path):

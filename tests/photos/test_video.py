@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from interrupted import light_model
+from light import light_model
 
 from facemask.datasets.sample import draw_scene
 from facemask.io.files import FacemaskError

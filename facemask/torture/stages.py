@@ -1,0 +1,226 @@
+"""The stages that `kills` kills: what they read, how they are called and what must come of them."""
+
+import json
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+# All that the commands import: a process that is forked from one that has it starts at once.
+import facemask.evaluation.cross_dataset
+import facemask.evaluation.evaluate
+import facemask.exports.export
+import facemask.photos.batch  # noqa: F401
+from facemask import CLASSES, cli
+from facemask.datasets.prepare import prepare
+from facemask.datasets.sample import draw_picture, draw_scene
+from facemask.io.files import IN_CLONE, ROOT, FacemaskError, read_json
+from facemask.models import checkpoint
+from facemask.models.train import train
+from facemask.torture.kills import Stage
+
+SIZE = ["--image-size", "32"]  # small, so that most of a stage is not arithmetic
+EPOCHS = 5
+
+
+def command(arguments: list[str]) -> int:
+    """`facemask`, as it is called in a terminal."""
+    sys.argv = ["facemask", *arguments]
+    return cli.main()
+
+
+def facts(path: Path) -> object:
+    """A file's content, less the times and the random names that some formats hold."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as opened:
+            return opened.read("config.json"), opened.read("model.weights.h5")
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            return {name: arrays[name].tobytes() for name in arrays if name != "stamp"}
+    if path.suffix == ".json":
+        return _without_times(read_json(path))
+    return path.read_bytes()
+
+
+def _without_times(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: _without_times(v) for k, v in value.items() if k != "seconds"}
+    return [_without_times(v) for v in value] if isinstance(value, list) else value
+
+
+# What the stages read
+
+
+def faces(folder: Path, each: int) -> Path:
+    """Drawn faces, a folder per class."""
+    for number, label in enumerate(CLASSES):
+        (folder / label).mkdir(parents=True)
+        for k in range(each):
+            picture = draw_picture(label, np.random.default_rng([number, k]), 48)
+            Image.fromarray(picture).save(folder / label / f"{k:03d}.png")
+    return folder
+
+
+def photos(folder: Path, count: int) -> Path:
+    """Many small photos, no two alike, from a few drawn scenes, and one that cannot be read."""
+    scenes = [draw_scene(np.random.default_rng(k), 1 + k, 320, 240)[0] for k in range(3)]
+    (folder / "more").mkdir(parents=True)
+    for number in range(count):
+        image = scenes[number % 3].astype(np.float32) * (0.6 + 0.4 * number / count)
+        image = cv2.resize(image.astype(np.uint8), (200 + number, 180))
+        Image.fromarray(image).save(folder / ("more" if number % 2 else "") / f"{number:03d}.jpg")
+    (folder / "broken.jpg").write_text("no picture")
+    return folder
+
+
+def _trained(work: Path, *models: str) -> None:
+    split = prepare(faces(work / "faces", 30), "faces", work / "data", image_size=32)
+    for name in models:
+        train(split, work / "models" / "faces", name, 2, 16)
+
+
+# The stages
+
+
+def download(work: Path) -> Stage:
+    """A zip of 3,000 files is unpacked."""
+    folder = faces(work / "faces", 10)
+    with zipfile.ZipFile(work / "faces.zip", "w") as opened:
+        for path in sorted(folder.rglob("*.png")):
+            for copy in range(100):
+                opened.write(path, f"{path.parent.name}/{copy}-{path.name}")
+    return Stage(command, ["download", "--dataset", "faces.zip"], ("data/raw/faces",),
+                 at_once=True)  # fmt: skip
+
+
+def prepare_stage(work: Path) -> Stage:
+    """Split and resized, also where a folder with another split stands."""
+    faces(work / "faces", 60)
+    arguments = ["prepare", "--dataset", "faces", *SIZE]
+    return Stage(command, arguments, ("data/split/faces",), at_once=True,
+                 earlier=[*arguments, "--seed", "7"])  # fmt: skip
+
+
+def train_stage(work: Path) -> Stage:
+    """Both networks, also where trainings with other settings stand."""
+    prepare(faces(work / "faces", 30), "faces", work / "data", image_size=32)
+    arguments = ["train", "--dataset", "faces", *SIZE, "--batch-size", "16", "--epochs"]
+
+    def done(work: Path) -> int:
+        epochs = 0
+        for folder in work.glob("models/faces/*"):
+            settings = folder / "settings.json"
+            if not settings.is_file() or read_json(settings)["epochs"] != EPOCHS:
+                continue
+            if (folder / "model.keras").is_file():
+                epochs += EPOCHS + 1
+            elif (folder / checkpoint.NAME).is_file():
+                epochs += checkpoint.read_arrays(folder / checkpoint.NAME)[1]
+        return epochs
+
+    return Stage(
+        command, [*arguments, str(EPOCHS)], ("models/faces",), facts,
+        grows=("history.csv", checkpoint.NAME, "best.npz"), done=done, earlier=[*arguments, "2"],
+    )  # fmt: skip
+
+
+def evaluate(work: Path) -> Stage:
+    """A report on one network, with its short trainings."""
+    _trained(work, "compact")
+    run = "models/faces"
+
+    def done(work: Path) -> int:
+        path = work / run / "compact/short_trainings.json"
+        return len(read_json(path)["trainings"]) if path.is_file() else 0
+
+    products = [f"{run}/{name}.json" for name in ("report", "copies", "shortcuts")]
+    products += [f"{run}/compact/{name}" for name in ("short_trainings.json", "predictions-*.npz")]
+    return Stage(command, ["evaluate", "--dataset", "faces"], tuple(products), facts, done=done,
+                 grows=("short_trainings.json",))  # fmt: skip
+
+
+def export(work: Path) -> Stage:
+    """All forms of one network."""
+    _trained(work, "compact")
+    return Stage(command, ["export", "--dataset", "faces"], ("models/faces/compact/exports",),
+                 export_facts, at_once=True)  # fmt: skip
+
+
+def export_facts(path: Path) -> object:
+    """As `facts`; a SavedModel, whose nodes are named anew each time, is there, of any size."""
+    found = facts(path)
+    if path.name == "exports.json":
+        found["saved_model"].pop("bytes")  # type: ignore[index]
+    return None if "saved_model" in path.parts else found
+
+
+def predict_folder(work: Path) -> Stage:
+    """Photos with faces drawn into them, JSON and CSV."""
+    photos(work / "photos", 60)
+
+    def done(work: Path) -> int:
+        path = work / "out/answers.json.unfinished"
+        return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+    return Stage(command, ["predict", "photos", "--output", "out", "--csv", "out/answers.csv"],
+                 ("out",), grows=("answers.json.unfinished",), done=done)  # fmt: skip
+
+
+def predict_video(work: Path) -> Stage:
+    """A video with the faces followed in it, and JSON."""
+    scene, _ = draw_scene(np.random.default_rng(0), 2, 400, 300)
+    writer = cv2.VideoWriter(
+        str(work / "clip.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (320, 240)
+    )
+    for k in range(100):
+        part = scene[k // 2 : k // 2 + 240, k // 2 : k // 2 + 320]
+        writer.write(cv2.cvtColor(part, cv2.COLOR_RGB2BGR))
+    writer.release()
+    return Stage(command, ["predict", "clip.mp4", "--output", "out/clip.mp4", "--json",
+                           "out/clip.json"], ("out",))  # fmt: skip
+
+
+def notebooks(work: Path) -> Stage:
+    """`make run`: notebooks 01 to 06 on the drawn sample, in a copy of the project."""
+    if not IN_CLONE:
+        raise FacemaskError("the notebooks are not here; run it in the project's folder, a clone")
+    for name in ("facemask", "notebooks", "reports", "models/release", "models/finder"):
+        shutil.copytree(ROOT / name, work / name)
+    shutil.copy(ROOT / "pyproject.toml", work)
+    faces(work / "data" / "raw" / "sample", 40)  # it is not drawn where it stands
+
+    arguments = ["run", "--dataset", "sample", *SIZE, "--epochs", "3"]
+    products = ["data/split", "models/sample/report.json", "models/sample/copies.json",
+                *(f"models/sample/*/{name}" for name in
+                  ("history.csv", "model.keras", "labels.txt", "short_trainings.json")),
+                *(f"models/sample/*/exports/{name}" for name in ("exports.json", "*.tflite")),
+                "models/sample/notebooks/*.ipynb"]  # fmt: skip
+    return Stage(command, arguments, tuple(products), notebook_facts, forked=False,
+                 grows=("history.csv", "short_trainings.json"))  # fmt: skip
+
+
+def notebook_facts(path: Path) -> object:
+    """Of a notebook that was run only that each of its cells was, and none failed."""
+    if path.suffix != ".ipynb":
+        return export_facts(path)
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    codes = [cell for cell in cells if cell["cell_type"] == "code"]
+    errors = [o for cell in codes for o in cell["outputs"] if o["output_type"] == "error"]
+    return all(cell["execution_count"] for cell in codes), len(codes), len(errors)
+
+
+STAGES: dict[str, tuple[Callable[[Path], Stage], int]] = {
+    "download": (download, 50),
+    "prepare": (prepare_stage, 50),
+    "train": (train_stage, 50),
+    "evaluate": (evaluate, 50),
+    "export": (export, 50),
+    "predict, folder": (predict_folder, 50),
+    "predict, video": (predict_video, 50),
+    "run, notebooks 01 to 06": (notebooks, 10),
+}
