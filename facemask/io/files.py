@@ -38,18 +38,35 @@ def write_whole(path: str | Path) -> Iterator[Path]:
         FacemaskError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _names_beside(path) as (partial, old):
             yield partial
             with locks.alone_in(path.parent):
                 _put_in_place(partial, path, old)
             _remove(old)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Say what to do if the system refuses what the block writes at `path` or beside it.
+
+    Raises:
+        FacemaskError: the disk is full or the folder cannot be written.
+    """
+    try:
+        yield
     except OSError as error:
-        raise FacemaskError(
-            f"cannot write {path}: {error.strerror or error}; free some space or choose another "
-            "folder, then run the same command again"
-        ) from error
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: str | Path, error: Exception) -> FacemaskError:
+    """The message for an error of writing."""
+    reason = getattr(error, "strerror", None) or error
+    return FacemaskError(
+        f"cannot write {path}: {reason}; free some space or choose another folder, then run the "
+        "same command again"
+    )
 
 
 @contextlib.contextmanager

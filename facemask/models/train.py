@@ -12,12 +12,20 @@ from tqdm.keras import TqdmCallback
 
 from facemask.datasets.prepare import load_split
 from facemask.images.augment import AUGMENTATIONS
-from facemask.io.files import FacemaskError, one_at_a_time, read_json, write_json, write_whole
+from facemask.io.files import (
+    FacemaskError,
+    one_at_a_time,
+    read_json,
+    write_json,
+    write_whole,
+    writing,
+)
 from facemask.models.networks import MODELS
 
 PATIENCE = 8  # epochs without a better validation loss before training stops
 # Epochs before that counts: in a small set's short ones batch normalisation has yet to settle.
 WARM_UP = 10
+LATEST, BEST, METADATA = "latest.weights.h5", "best.weights.h5", "training_metadata.json"
 
 
 def class_weights(labels: list[str], counts: dict[str, int]) -> dict[int, float]:
@@ -74,8 +82,10 @@ def train(
 ) -> keras.Model:
     """Train one model and write it to <run>/<model_name>/model.keras.
 
-    A run that was cut off goes on at the epoch it had reached; a run that is complete, with the
-    same data and settings, is loaded and not repeated. `history.csv` has a row per epoch.
+    Until it is done, it is trained in <run>/<model_name>.unfinished/, and a model that other data
+    or settings have given stays. A run that was cut off goes on at the epoch it had reached; a run
+    that is complete, with the same data and settings, is loaded and not repeated. `history.csv`
+    has a row per epoch.
 
     Args:
         split: a folder written by `prepare`.
@@ -87,7 +97,8 @@ def train(
         The model with the weights of its best epoch.
 
     Raises:
-        FacemaskError: unknown model, or the split folder is missing or incomplete.
+        FacemaskError: unknown model, the split folder is missing or incomplete, or the disk is
+            full or cannot be written.
     """
     if model_name not in MODELS:
         raise FacemaskError(f"unknown model {model_name!r}; choose from {', '.join(MODELS)}")
@@ -97,7 +108,7 @@ def train(
         "model": model_name, "labels": facts["labels"], "data": facts["settings"],
         "epochs": epochs, "batch_size": batch_size, "seed": seed,
     }
-    with one_at_a_time(folder, "trains"):
+    with one_at_a_time(folder, "trains"), writing(folder):
         return _train(Path(split), folder, facts, settings)
 
 
@@ -105,12 +116,14 @@ def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Mode
     """Train, go on with a training or load what it gave; see `train`."""
     model_name, epochs, seed = settings["model"], settings["epochs"], settings["seed"]
     batch_size = settings["batch_size"]
-    if (folder / "settings.json").is_file() and read_json(folder / "settings.json") != settings:
-        shutil.rmtree(folder)  # made from other data or with other settings
-    if (folder / "model.keras").is_file():
+    if _made_with(folder, settings) and (folder / "model.keras").is_file():
         return keras.models.load_model(folder / "model.keras")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "settings.json", settings)
+    work = folder.with_name(f"{folder.name}.unfinished")
+    if work.is_dir() and not _made_with(work, settings):
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    write_json(work / "settings.json", settings)
+    done = epochs_done(work)
 
     keras.utils.set_random_seed(seed)
     model = MODELS[model_name](facts["settings"]["image_size"], len(facts["labels"]))
@@ -123,39 +136,68 @@ def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Mode
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    losses = [float(row["val_loss"]) for row in read_history(folder)]
+    backup = _Backup(work / "backup", model)
     model.fit(
         augmented(data, model_name, seed).prefetch(2),
         steps_per_epoch=steps,
         validation_data=load_split(split, "validation", batch_size),
         epochs=epochs,
+        initial_epoch=done,
         shuffle=False,  # the data set does that itself
         class_weight=class_weights(facts["labels"], facts["counts"]["train"]),
         verbose=0,
         callbacks=[
             TqdmCallback(verbose=0, tqdm_class=tqdm, desc=f"Training {model_name}"),
-            keras.callbacks.CSVLogger(folder / "history.csv", append=True),
-            keras.callbacks.ModelCheckpoint(
-                folder / "best.weights.h5",
-                monitor="val_loss",
-                save_best_only=True,
-                save_weights_only=True,
-                # After a cut, what was best before it still has to be beaten.
-                initial_value_threshold=min(losses, default=None),
-            ),
+            keras.callbacks.CSVLogger(work / "history.csv", append=True),
             keras.callbacks.EarlyStopping(
                 monitor="val_loss", patience=PATIENCE, start_from_epoch=WARM_UP
             ),
-            keras.callbacks.BackupAndRestore(folder / "backup", double_checkpoint=True),
+            backup,
         ],
     )
-    model.load_weights(folder / "best.weights.h5")
-    with write_whole(folder / "labels.txt") as partial:
-        partial.write_text("\n".join(facts["labels"]) + "\n")
-    with write_whole(folder / "model.keras") as partial:  # last: it says that the rest is there
-        model.save(partial)
-    (folder / "best.weights.h5").unlink()
+    model.load_weights(backup.folder / BEST)
+    with write_whole(folder) as partial:
+        partial.mkdir()
+        for name in ("settings.json", "history.csv"):
+            shutil.copy(work / name, partial)
+        (partial / "labels.txt").write_text("\n".join(facts["labels"]) + "\n")
+        model.save(partial / "model.keras")
+    shutil.rmtree(work, ignore_errors=True)
     return model
+
+
+class _Backup(keras.callbacks.Callback):
+    """Keeps, whole after every epoch, the training's state and the weights of its best epoch.
+
+    A folder as Keras' BackupAndRestore writes it, but one that a full disk or a kill can't halve.
+    """
+
+    def __init__(self, folder: Path, model: keras.Model):
+        super().__init__()
+        self.folder, self.least = folder, np.inf
+        if (folder / METADATA).is_file():
+            self.least = read_json(folder / METADATA)["least"]
+            model.optimizer.build(model.trainable_variables)
+            model.load_weights(folder / LATEST)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        with write_whole(self.folder) as partial:
+            partial.mkdir()
+            self.model.save_weights(partial / LATEST)
+            better = logs["val_loss"] < self.least
+            # The first is the best so far even where its loss is no number.
+            if better or not (self.folder / BEST).is_file():
+                shutil.copy(partial / LATEST, partial / BEST)
+            else:
+                shutil.copy(self.folder / BEST, partial / BEST)
+            least = float(logs["val_loss"]) if better else self.least
+            write_json(partial / METADATA, {"epoch": epoch + 1, "least": least})
+        self.least = least
+
+
+def _made_with(folder: Path, settings: dict) -> bool:
+    path = folder / "settings.json"
+    return path.is_file() and read_json(path) == settings
 
 
 def read_history(folder: str | Path) -> list[dict[str, float]]:

@@ -110,6 +110,8 @@ def problem_of_refusal(stage: Stage, done: Run, folder: Path, was: dict, after: 
         after: `contents` after a run that nothing disturbed, with the stage's `alike`.
     """
     lines = done.said.splitlines()
+    if done.code == 0:
+        return "it says that it has finished"
     if done.code < 0:
         return f"it was ended by signal {-done.code}: {done.said[-300:]}"
     if not lines or len(lines) > MOST_LINES or NOISE.search(done.said):

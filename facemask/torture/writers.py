@@ -193,8 +193,7 @@ def stages(inputs: Path) -> dict[str, Stage]:
         (folder / "web" / "dist" / "index.html").write_text("the page before")
 
     def predict(where: Path, *arguments: str) -> tuple[str, ...]:
-        names = [str(where / a) if a.endswith(("jpg", "avi")) else a for a in arguments]
-        return (*FACEMASK, "predict", *(str(where) if a == "FOLDER" else a for a in names))
+        return (*FACEMASK, "predict", *(a.replace("PHOTOS", str(where)) for a in arguments))
 
     def form(amounts: int, *arguments: str, **more: tuple[str, ...]) -> Stage:
         earlier = predict(old, *arguments)
@@ -218,13 +217,13 @@ def stages(inputs: Path) -> dict[str, Stage]:
         "evaluate": Stage(evaluated, evaluate, 5, alike=forms,
                           gradual=("models/faces/*.json", f"{model}/*.json", "*.npz")),
         "export": Stage(exported, export, 4, alike=forms),
-        "predict, a picture": form(8, "0.jpg", "--output", "one.jpg"),
-        "predict, a grid": form(8, "0.jpg", "1.jpg", "2.jpg", "--output", "grid.png"),
-        "predict, a folder": form(8, "FOLDER", "--output", "out", gradual=("out/*.jpg",),
+        "predict, a picture": form(8, "PHOTOS/0.jpg", "--output", "one.jpg"),
+        "predict, a grid": form(8, "PHOTOS/0.jpg", "PHOTOS/1.jpg", "PHOTOS/2.jpg", "--output", "grid.png"),
+        "predict, a folder": form(8, "PHOTOS", "--output", "out", gradual=("out/*.jpg",),
                                   aside=("*.unfinished",)),
-        "predict, JSON and CSV": form(8, "FOLDER", "--json", "a.json", "--csv", "a.csv",
+        "predict, JSON and CSV": form(8, "PHOTOS", "--json", "a.json", "--csv", "a.csv",
                                       gradual=("a.json",), aside=("*.unfinished",)),
-        "predict, a video": form(8, "clip.avi", "--output", "clip.mp4"),
+        "predict, a video": form(8, "PHOTOS/clip.avi", "--output", "clip.mp4"),
         "pages": Stage(_project, (sys.executable, "-m", "facemask.pages.fill"), 8,
                        gradual=("*.md",)),
         "notebooks": Stage(

@@ -78,18 +78,19 @@ def test_killed_run_goes_on(split, tmp_path):
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT)
     deadline = time.monotonic() + 120
-    while len(read_history(tmp_path / "compact")) < 2:
+    while len(read_history(tmp_path / "compact.unfinished")) < 2:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    before = read_history(tmp_path / "compact")
-    assert not (tmp_path / "compact/model.keras").exists()
+    before = read_history(tmp_path / "compact.unfinished")
+    assert not (tmp_path / "compact").exists()
     train(split, tmp_path, "compact", epochs=40, batch_size=16)
     after = read_history(tmp_path / "compact")
     assert after[: len(before) - 1] == before[:-1]  # the last one may have been cut and repeated
     assert [row["epoch"] for row in after] == list(range(len(after)))
     assert (tmp_path / "compact/model.keras").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["compact"]
 
 
 def test_unknown_model(split, tmp_path):
