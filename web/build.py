@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from facemask.datasets.sample import draw_scene  # noqa: E402
 from facemask.exports import tfjs  # noqa: E402
+from facemask.images.writing import write_image  # noqa: E402
 from facemask.io.files import FINDER, FacemaskError, read_json, write_json, write_whole  # noqa: E402
 from facemask.models.classifier import OPERATING_POINT, read_sure  # noqa: E402
 from facemask.photos import finder, predict  # noqa: E402
@@ -64,10 +65,7 @@ def build(model: Path, out: Path) -> None:
         write_json(partial / "model" / "labels.json", description | {"sure": read_sure(model)})
         bundle(partial)
         scene, _ = draw_scene(np.random.default_rng(EXAMPLE_SEED), faces=4, width=960, height=540)
-        cv2.imwrite(
-            str(partial / "example.webp"), cv2.cvtColor(scene, cv2.COLOR_RGB2BGR),
-            [cv2.IMWRITE_WEBP_QUALITY, 85],
-        )  # fmt: skip
+        write_image(partial / "example.webp", scene, [cv2.IMWRITE_WEBP_QUALITY, 85])
         page = (HERE / "src" / "index.html").read_text(encoding="utf-8")
         page = page.replace("SIZE", str(description["input"]["size"]))
         kept = [path for path in sorted(partial.rglob("*")) if path.is_file()]

@@ -25,7 +25,7 @@ from facemask.models.networks import MODELS
 PATIENCE = 8  # epochs without a better validation loss before training stops
 # Epochs before that counts: in a small set's short ones batch normalisation has yet to settle.
 WARM_UP = 10
-LATEST, BEST, METADATA = "latest.weights.h5", "best.weights.h5", "training_metadata.json"
+LATEST, BEST, METADATA = "latest.keras", "best.keras", "training_metadata.json"
 
 
 def class_weights(labels: list[str], counts: dict[str, int]) -> dict[int, float]:
@@ -35,9 +35,9 @@ def class_weights(labels: list[str], counts: dict[str, int]) -> dict[int, float]
 
 
 def epochs_done(folder: Path) -> int:
-    """Epochs in Keras' last backup in a training's folder; cuts history.csv back to them.
+    """Epochs in the last backup in a training's folder; cuts history.csv back to them.
 
-    Keras goes on at its last backup; so must the pictures and the history.
+    A training goes on at its last backup; so must the pictures and the history.
     """
     history, backup = folder / "history.csv", folder / "backup" / "training_metadata.json"
     done = read_json(backup)["epoch"] if backup.is_file() else 0
@@ -169,7 +169,8 @@ def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Mode
 class _Backup(keras.callbacks.Callback):
     """Keeps, whole after every epoch, the training's state and the weights of its best epoch.
 
-    A folder as Keras' BackupAndRestore writes it, but one that a full disk or a kill can't halve.
+    What Keras' ModelCheckpoint and BackupAndRestore do, which write in the place of the file
+    before, so that a full disk or a kill leaves half of one.
     """
 
     def __init__(self, folder: Path, model: keras.Model):
@@ -183,7 +184,8 @@ class _Backup(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         with write_whole(self.folder) as partial:
             partial.mkdir()
-            self.model.save_weights(partial / LATEST)
+            # Not the weights alone: HDF5, writing a file itself, crashes when the disk is full.
+            self.model.save(partial / LATEST)
             better = logs["val_loss"] < self.least
             # The first is the best so far even where its loss is no number.
             if better or not (self.folder / BEST).is_file():

@@ -5,11 +5,12 @@
 """
 
 import re
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from facemask.io.files import RELEASE, ROOT, read_json, write_whole
+from facemask.io.files import RELEASE, ROOT, FacemaskError, read_json, write_whole
 from facemask.io.tables import REPORTS, between, percent, table
 from facemask.pages import card, finders
 
@@ -435,6 +436,9 @@ def render(text: str, release: Path = RELEASE) -> str:
 
 
 if __name__ == "__main__":
-    for name in FILES:
-        with write_whole(ROOT / name) as unfinished:
-            unfinished.write_text(render((ROOT / name).read_text("utf-8")), "utf-8")
+    try:
+        for name in FILES:
+            with write_whole(ROOT / name) as unfinished:
+                unfinished.write_text(render((ROOT / name).read_text("utf-8")), "utf-8")
+    except FacemaskError as error:
+        sys.exit(f"facemask.pages.fill: {error}")

@@ -1,12 +1,15 @@
 """Full disks, read-only ones, folders without permission, a clock that goes back: what comes of it.
 
-`python -m facemask.torture --only disks` runs every stage that writes on a small ext4 in a file. It
-is filled, so that the stage has 0, 1, ... blocks too little or some random amount; it is made
-read-only before the run, or breaks during it (the kernel's own `trigger_fs_error`, after which every
-write is refused); it belongs to somebody else (the run has not root's right to pass modes over);
-the clock is set back by a day during the run, or between one that was cut off by a full disk and
-the next (libfaketime, for the run's processes alone, as setting the machine's would disturb
-others; its monotonic clock goes on, as a real one does).
+`python -m facemask.torture --only disks` runs every stage that writes on a small ext4 in a file.
+
+- full: no block of 4096 bytes is free, one, one too few, or some random number;
+- read-only: before the run, or from some moment of it on, when the disk breaks (by the kernel's own
+  `trigger_fs_error`, after which every write is refused);
+- no permission: files and folders that nobody may write, for a run without root's right to do so
+  all the same;
+- clock: set back by a day during the run, or between one that a full disk cut off and the next (by
+  libfaketime, for the run's processes alone, as setting the machine's would disturb others; the
+  monotonic clock goes on, as a real one does).
 
 A run that does not finish has to say so in a line, leave what was there as it was and nothing half
 made under a product's name. The same command, given again once the disk is well, has to finish
@@ -23,14 +26,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from facemask.io.files import ROOT, FacemaskError
-from facemask.torture.small_disk import BLOCK, Disk, disk
+from facemask.io.files import ROOT, FacemaskError, read_json, write_json
+from facemask.io.tables import REPORTS
+from facemask.torture.small_disk import Disk, disk
 from facemask.torture.writers import Stage, content, contents, environment, make_inputs, matches
 from facemask.torture.writers import stages as all_stages
 
@@ -319,5 +323,8 @@ def measure(only: tuple[str, ...] = ()) -> dict[str, dict]:
     return rows
 
 
-if __name__ == "__main__":
-    measure(tuple(sys.argv[1:]))
+if __name__ == "__main__":  # stages that are named, anew; the others stay in the report
+    anew = measure(tuple(sys.argv[1:]))
+    report = read_json(REPORTS / "torture.json")
+    report["disks"] = report.get("disks", {}) | anew
+    write_json(REPORTS / "torture.json", report)

@@ -131,8 +131,8 @@ def run(*command: str | Path) -> str:
         raise FacemaskError(f"{command[0]} is missing; install it") from error
     except subprocess.CalledProcessError as error:
         raise FacemaskError(
-            f"{' '.join(map(str, command))}: {error.stderr.strip()}; small file systems are mounted "
-            "by root alone, and not in every container"
+            f"{' '.join(map(str, command))}: {error.stderr.strip()}; small file systems are "
+            "mounted by root alone, and not in every container"
         ) from error
     return done.stdout
 
