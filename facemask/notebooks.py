@@ -8,7 +8,6 @@ import argparse
 import base64
 import hashlib
 import io
-import os
 import re
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from facemask.io.files import (
     ROOT,
     FacemaskError,
     read_json,
+    refusal,
     scratch_folder,
     write_json,
     write_whole,
@@ -145,15 +145,14 @@ def _error(notebook: Path, said: bytes) -> str:
     Raises:
         OSError: it could not be written.
     """
-    refused = re.findall(rb"^OSError: \[Errno (\d+)\]", said, re.MULTILINE)
     try:
         cells = nbformat.read(notebook, as_version=4).cells
     except (OSError, ValueError, nbformat.reader.NotJSONError):
         cells = []
     errors = [o.evalue if o.ename == "FacemaskError" else f"{o.ename}: {o.evalue}"
               for c in cells for o in c.get("outputs", []) if o.output_type == "error"]
-    if not errors and refused:
-        raise OSError(int(refused[-1]), os.strerror(int(refused[-1])))
+    if not errors and (refused := refusal(said.decode("utf-8", "replace"))):
+        raise refused
     return errors[-1] if errors else "its kernel died or could not start"
 
 

@@ -1,8 +1,10 @@
 """Writing files whole or not at all, JSON, and the error that a user can mend."""
 
 import contextlib
+import errno
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -13,6 +15,7 @@ from typing import Any
 
 from facemask.io import locks
 
+REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 RUNS_AT_ONCE = 8  # that write to one file or folder and can be told from killed ones
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent  # the project's top folder, in a clone
@@ -58,6 +61,13 @@ def writing(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def refusal(said: str) -> OSError | None:
+    """The error by which the system refused another program's writing, from what that printed."""
+    codes = [int(code) for code in re.findall(r"^\w*Error: \[Errno (\d+)\]", said, re.MULTILINE)]
+    refused = [code for code in codes if code in REFUSALS]
+    return OSError(refused[-1], os.strerror(refused[-1])) if refused else None
 
 
 def cannot_write(path: str | Path, error: Exception) -> FacemaskError:

@@ -297,6 +297,15 @@ def torture_table() -> str:
                   "memory at most"], rows)
 
 
+def torture_disks() -> str:
+    """Runs on disks that refuse, from reports/torture.json."""
+    keys = ("full", "read-only", "no permission", "clock", "refused with a message", "failures")
+    rows = [[stage, *(str(row[key]) for key in keys)]
+            for stage, row in read_json(REPORTS / "torture.json")["disks"].items()]
+    return table(["stage", "full", "read-only", "no permission", "clock set back",
+                  "refused with a message", "failures"], rows)
+
+
 def page_facts() -> str:
     """The web page's speed in headless Chromium, in a sentence."""
     row = read_json(REPORTS / "photos.json")["page"]
@@ -401,6 +410,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "photos-speed": photos_speed,
     "page": page_facts,
     "torture": torture_table,
+    "torture-disks": torture_disks,
     **{name: partial(make, RELEASE) for name, make in card.BLOCKS.items()},
     **finders.BLOCKS,
     "12k-copies": lambda: copies_table("face-mask-12k"),

@@ -41,7 +41,7 @@ from facemask.torture.writers import stages as all_stages
 PATIENCE = 900  # seconds after which a run counts as one that waits for ever
 MOST_LINES = 3  # of a message
 DAY = 24 * 3600
-NEEDED = ("mkfs.ext4", "e2fsck", "mount", "umount", "findmnt", "setpriv", "faketime")
+NEEDED = ("mkfs.ext4", "e2fsck", "mount", "umount", "losetup", "setpriv", "faketime")
 # A right of root's: to read and write whatever a file's mode says.
 OBEYS_MODES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search",
                "--inh-caps=-dac_override,-dac_read_search")  # fmt: skip
@@ -92,6 +92,8 @@ def do(
             if not isinstance(sys.exc_info()[1], subprocess.TimeoutExpired):
                 raise
         over.set()
+        with contextlib.suppress(ProcessLookupError):  # a notebook's kernel may outlive it
+            os.killpg(process.pid, signal.SIGKILL)
         out.seek(0)
         text = out.read().decode("utf-8", "replace")
     return Run(code, without_progress(text), time.monotonic() - start)
@@ -187,7 +189,7 @@ class Trial:
 
     def amounts(self) -> list[int]:
         """Free blocks: none, one, just too few, and random numbers between."""
-        few = [0, self.needs - 1, 1, self.needs - 2][: max(3, self.stage.amounts // 2)]
+        few = [self.needs - 1, 0, 1, self.needs - 2][: (self.stage.amounts + 1) // 2]
         chosen = {n for n in few if n >= 0}
         while len(chosen) < min(self.stage.amounts, self.needs):
             chosen.add(self.rng.randrange(self.needs))

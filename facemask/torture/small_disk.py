@@ -36,15 +36,18 @@ class Disk:
             with open(self.image, "wb") as file:
                 file.truncate(MEGABYTES << 20)
             run("mkfs.ext4", "-q", "-F", "-b", str(BLOCK), "-m", "0", "-N", "20000", self.image)
+            self.device = run("losetup", "--find", "--show", self.image).strip()
         self._mount()
         return self
 
     def __exit__(self, *error: object) -> None:
-        run("umount", "--lazy", self.top)
+        subprocess.run(["umount", "--lazy", self.top], check=False)
+        if self.kind == "ext4":
+            subprocess.run(["losetup", "--detach", self.device], check=False)
 
     def _mount(self) -> None:
         if self.kind == "ext4":
-            run("mount", "-o", "loop,errors=remount-ro", self.image, self.top)
+            run("mount", "-o", "errors=remount-ro", self.device, self.top)
         else:
             run("mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", self.top)
 
@@ -85,16 +88,15 @@ class Disk:
 
     def spoil(self) -> None:
         """What a fault does to a disk in use: from here on it refuses every write; ext4 only."""
-        source = run("findmnt", "-n", "-o", "SOURCE", self.top).strip()
         with contextlib.suppress(OSError):  # the write is answered by the fault itself
-            Path("/sys/fs/ext4", Path(source).name, "trigger_fs_error").write_text("1")
+            Path("/sys/fs/ext4", Path(self.device).name, "trigger_fs_error").write_text("1")
 
     def mend(self) -> None:
         """Have it writable again, after `read_only` or `spoil`."""
         if self.kind == "ext4":
             run("umount", self.top)
             # 1: it found something to mend, as it should
-            subprocess.run(["e2fsck", "-f", "-p", self.image], capture_output=True, check=False)
+            subprocess.run(["e2fsck", "-f", "-p", self.device], capture_output=True, check=False)
             self._mount()
         else:
             run("mount", "-o", "remount,rw", self.top)

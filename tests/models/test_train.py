@@ -93,6 +93,27 @@ def test_killed_run_goes_on(split, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["compact"]
 
 
+def test_model_before_stays_until_the_next_one_is_done(split, tmp_path):
+    """The system refuses what the second training writes: a limit on the size of files."""
+    resource = pytest.importorskip("resource")
+
+    def contents() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (tmp_path / "compact").iterdir()}
+
+    train(split, tmp_path, "compact", epochs=1)
+    before, limits = contents(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        with pytest.raises(FacemaskError, match="cannot write .*compact.unfinished.*too large"):
+            train(split, tmp_path, "compact", epochs=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert contents() == before
+    train(split, tmp_path, "compact", epochs=2)
+    assert len(read_history(tmp_path / "compact")) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["compact"]
+
+
 def test_unknown_model(split, tmp_path):
     with pytest.raises(FacemaskError, match="choose from baseline, compact"):
         train(split, tmp_path, "huge")
