@@ -48,8 +48,14 @@ def epochs_done(folder: Path) -> int:
     return done
 
 
-def augmented(train: tf.data.Dataset, model_name: str, seed: int) -> tf.data.Dataset:
-    """Repeat batches of (image, class number) for ever, each augmented as the model wants it."""
+def augmented(
+    train: tf.data.Dataset, model_name: str, seed: int, start: int = 0
+) -> tf.data.Dataset:
+    """Repeat batches of (image, class number) for ever, each augmented as the model wants it.
+
+    Args:
+        start: leave out so many batches, as a training that goes on has seen them.
+    """
     augment = AUGMENTATIONS[model_name]
 
     def change_batch(number: np.int64, images: np.ndarray) -> np.ndarray:
@@ -68,7 +74,7 @@ def augmented(train: tf.data.Dataset, model_name: str, seed: int) -> tf.data.Dat
         return changed, classes
 
     # A number per batch, not one generator for all, keeps batches made side by side reproducible.
-    batches = tf.data.Dataset.zip(tf.data.Dataset.counter(), train.repeat())
+    batches = tf.data.Dataset.zip(tf.data.Dataset.counter(), train.repeat()).skip(start)
     return batches.map(change, num_parallel_calls=2, deterministic=True)
 
 
@@ -138,7 +144,7 @@ def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Mode
     )
     backup = _Backup(work / "backup", model)
     model.fit(
-        augmented(data, model_name, seed).prefetch(2),
+        augmented(data, model_name, seed, done * steps).prefetch(2),
         steps_per_epoch=steps,
         validation_data=load_split(split, "validation", batch_size),
         epochs=epochs,
@@ -177,9 +183,12 @@ class _Backup(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.least = folder, np.inf
         if (folder / METADATA).is_file():
-            self.least = read_json(folder / METADATA)["least"]
+            facts = read_json(folder / METADATA)
+            self.least = facts["least"]
             model.optimizer.build(model.trainable_variables)
             model.load_weights(folder / LATEST)
+            for seed, value in zip(_seeds(model), facts["seeds"], strict=True):
+                seed.assign(value)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         with write_whole(self.folder) as partial:
@@ -193,8 +202,16 @@ class _Backup(keras.callbacks.Callback):
             else:
                 shutil.copy(self.folder / BEST, partial / BEST)
             least = float(logs["val_loss"]) if better else self.least
-            write_json(partial / METADATA, {"epoch": epoch + 1, "least": least})
+            seeds = [seed.numpy().tolist() for seed in _seeds(self.model)]
+            facts = {"epoch": epoch + 1, "least": least, "seeds": seeds}
+            write_json(partial / METADATA, facts)
         self.least = least
+
+
+def _seeds(model: keras.Model) -> list[keras.Variable]:
+    """The states of the dropouts' random numbers, which a .keras file does not hold."""
+    return [layer.seed_generator.state for layer in model.layers
+            if hasattr(layer, "seed_generator")]  # fmt: skip
 
 
 def _made_with(folder: Path, settings: dict) -> bool:

@@ -14,6 +14,7 @@ from facemask.images.augment import AUGMENTATIONS
 from facemask.images.reading import read_image
 from facemask.io.files import ROOT, FacemaskError
 from facemask.models import networks
+from facemask.models import train as train_module
 from facemask.models.train import class_weights, read_history, train
 
 
@@ -91,6 +92,25 @@ def test_killed_run_goes_on(split, tmp_path):
     assert [row["epoch"] for row in after] == list(range(len(after)))
     assert (tmp_path / "compact/model.keras").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["compact"]
+
+
+def test_cut_off_training_gives_what_an_undisturbed_one_gives(split, tmp_path, monkeypatch):
+    class Cut(train_module._Backup):
+        def on_epoch_end(self, epoch, logs):
+            super().on_epoch_end(epoch, logs)
+            raise KeyboardInterrupt
+
+    whole = train(split, tmp_path / "whole", "compact", epochs=3, batch_size=16)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train_module, "_Backup", Cut)
+        train(split, tmp_path / "cut", "compact", epochs=3, batch_size=16)
+    with open(tmp_path / "cut" / "compact.unfinished" / "history.csv", "a") as file:
+        file.write("1,0.3")  # cut off within a row
+    cut = train(split, tmp_path / "cut", "compact", epochs=3, batch_size=16)
+    texts = [(tmp_path / run / "compact" / "history.csv").read_text() for run in ("whole", "cut")]
+    assert texts[0] == texts[1] and len(texts[0].splitlines()) == 4
+    for ours, theirs in zip(cut.get_weights(), whole.get_weights(), strict=True):
+        assert np.array_equal(ours, theirs)
 
 
 def test_model_before_stays_until_the_next_one_is_done(split, tmp_path):
