@@ -117,7 +117,8 @@ def install_packages() -> None:
     if done.exists() and done.read_text() == _digest([lock]):
         return
     run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-    done.write_text(_digest([lock]))
+    with write_whole(done) as partial:
+        partial.write_text(_digest([lock]))
 
 
 def bundle(out: Path) -> None:
@@ -178,13 +179,22 @@ def _digest(files: list[Path]) -> str:
 
 def run(*command: str | Path) -> None:
     try:
-        subprocess.run([str(part) for part in command], cwd=HERE, check=True)
+        subprocess.run(
+            [str(part) for part in command], cwd=HERE, check=True, stderr=subprocess.PIPE, text=True
+        )
     except FileNotFoundError as error:
         raise FacemaskError(
             f"{command[0]} is missing; install Node.js 18 or later, with npm"
         ) from error
     except subprocess.CalledProcessError as error:
-        raise FacemaskError(f"{' '.join(map(str, command[:2]))} failed, see above") from error
+        # esbuild's first error says it all; what Node.js adds does not.
+        problem = next((line for line in error.stderr.splitlines() if "[ERROR]" in line), None)
+        if problem is None:
+            sys.stderr.write(error.stderr)
+        raise FacemaskError(
+            f"{Path(command[0]).name} failed: {problem or 'see above'}; mend that (free some space "
+            "if the disk is full) and run it again"
+        ) from error
 
 
 def main() -> int:

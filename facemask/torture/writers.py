@@ -212,11 +212,11 @@ def stages(inputs: Path) -> dict[str, Stage]:
     found = {
         "download": Stage(of(*download("old")), download(""), 12),
         "sample": Stage(of(*sample, "1"), (*sample, "2"), 6),
-        "prepare": Stage(of(*prepare(24)), prepare(32), 6),
-        "train": Stage(trained, train(2), 6, alike=("*.keras",), aside=("*.unfinished/*",)),
-        "evaluate": Stage(evaluated, evaluate, 4, alike=forms,
+        "prepare": Stage(of(*prepare(24)), prepare(32), 4),
+        "train": Stage(trained, train(2), 4, alike=("*.keras",), aside=("*.unfinished/*",)),
+        "evaluate": Stage(evaluated, evaluate, 3, alike=forms,
                           gradual=("models/faces/*.json", f"{model}/*.json", "*.npz")),
-        "export": Stage(exported, export, 4, alike=forms),
+        "export": Stage(exported, export, 3, alike=forms),
         "predict, a picture": form(8, "PHOTOS/0.jpg", "--output", "one.jpg"),
         "predict, a grid": form(8, "PHOTOS/0.jpg", "PHOTOS/1.jpg", "--output", "grid.jpg"),
         "predict, a folder": form(8, "PHOTOS", "--output", "out", gradual=("out/*.jpg",),
@@ -228,7 +228,7 @@ def stages(inputs: Path) -> dict[str, Stage]:
                        gradual=("*.md",)),
         "notebooks": Stage(
             _project, (*FACEMASK, "run", "--dataset", faces, "--image-size", "32", "--epochs", "1"),
-            3, gradual=("models/faces/*", "data/*"), alike=(*forms, "*.ipynb", "*log.txt"),
+            2, gradual=("models/faces/*", "data/*"), alike=(*forms, "*.ipynb", "*log.txt"),
         ),
     }  # fmt: skip
     if (ROOT / "web" / "node_modules" / ".installed").is_file():
