@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tqdm import tqdm
+
 from facemask.io.files import IN_CLONE, FacemaskError
 from facemask.io.quiet import hush
 
@@ -226,7 +228,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return args.function(args)
     except FacemaskError as error:
-        print(f"facemask {args.command}: {error}", file=sys.stderr)
+        # On a line of its own, also where a progress bar was cut off.
+        tqdm.write(f"facemask {args.command}: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         extra = EXTRAS.get(args.command)

@@ -20,7 +20,17 @@ import papermill
 from PIL import Image
 
 from facemask.datasets.download import dataset_name
-from facemask.io.files import ROOT, FacemaskError, read_json, sweep, write_json, write_whole
+from facemask.io.files import (
+    ROOT,
+    FacemaskError,
+    read_json,
+    refusal,
+    scratch_folder,
+    sweep,
+    write_json,
+    write_whole,
+    writing,
+)
 
 FOLDER = ROOT / "notebooks"
 
@@ -81,11 +91,21 @@ def run(dataset: str, **settings: int) -> Path:
         models/<run>/notebooks, where the executed notebooks are.
 
     Raises:
-        FacemaskError: a notebook stopped with an error; those before it are done.
+        FacemaskError: a notebook stopped with an error; those before it are done, and what stood
+            in its own place stays. Or the disk is full.
     """
     if Path(dataset).exists():
         dataset = str(Path(dataset).resolve())
     executed = ROOT / "models" / dataset_name(dataset) / "notebooks"
+    with writing(executed):
+        _run_all(dataset, settings, executed)
+    run_folder = executed.parent
+    for path in [*sorted(run_folder.glob("*/exports/*")), run_folder / "report.json"]:
+        print(f"made {path.relative_to(ROOT)}")
+    return executed
+
+
+def _run_all(dataset: str, settings: dict, executed: Path) -> None:
     executed.mkdir(parents=True, exist_ok=True)
     values = {"DATASET": dataset, **{k.upper(): v for k, v in settings.items()}}
     sweep(executed)
@@ -95,36 +115,46 @@ def run(dataset: str, **settings: int) -> Path:
         start = time.monotonic()
         print(f"[{number}/{len(notebooks)}] {notebook.stem} ...", end=" ", flush=True)
         known = parameters(notebook)
-        target = executed / notebook.name
+        failed = executed / f"{notebook.stem}-failed.ipynb"
         arguments = [x for k, v in values.items() if k in known for x in ("-p", k, str(v))]
-        # A process of its own, for what TensorFlow and the kernel say on the side goes to a log.
-        with (
-            open(executed / "log.txt", "a", encoding="utf-8") as log,
-            # Papermill writes after each cell: until the last, that is not a notebook that was run.
-            write_whole(target) as partial,
-        ):
-            code = subprocess.run(
-                [sys.executable, "-m", "papermill", notebook, partial, *arguments,
-                 "--cwd", FOLDER, "--no-progress-bar", "--start-timeout", "300"],
-                stdout=log, stderr=log, check=False,
-            ).returncode
-            if not partial.is_file():
-                raise FacemaskError(f"{notebook.name} did not start; see {executed / 'log.txt'}")
-        if code:
+        with scratch_folder(executed / notebook.name) as folder:
+            made = folder / notebook.name
+            # A process of its own: what TensorFlow and the kernel say on the side goes to a log.
+            with open(executed / "log.txt", "ab") as log:
+                done = subprocess.run(
+                    [sys.executable, "-m", "papermill", notebook, made, *arguments,
+                     "--cwd", FOLDER, "--no-progress-bar", "--start-timeout", "300"],
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                )  # fmt: skip
+                log.write(done.stdout)
+            error = _error(made, done.stdout) if done.returncode else ""
+            if made.is_file():  # a kernel that could not start leaves none
+                with write_whole(failed if error else executed / notebook.name) as partial:
+                    made.rename(partial)
+        if error:
             print("failed")
-            raise FacemaskError(f"{notebook.name} stopped: {_error(target)}; see {target}")
+            raise FacemaskError(f"{notebook.name} stopped: {error}; see {failed}")
+        failed.unlink(missing_ok=True)
         print(f"{time.monotonic() - start:.0f} s")
-    run_folder = executed.parent
-    for path in [*sorted(run_folder.glob("*/exports/*")), run_folder / "report.json"]:
-        print(f"made {path.relative_to(ROOT)}")
-    return executed
 
 
-def _error(notebook: Path) -> str:
-    """The last error in an executed notebook."""
-    cells = nbformat.read(notebook, as_version=4).cells if notebook.is_file() else []
-    errors = [f"{o.ename}: {o.evalue}" for c in cells for o in c.get("outputs", [])
-              if o.output_type == "error"]
+def _error(notebook: Path, said: bytes) -> str:
+    """The last error in an executed notebook.
+
+    Args:
+        said: what papermill printed.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    try:
+        cells = nbformat.read(notebook, as_version=4).cells
+    except (OSError, ValueError, nbformat.reader.NotJSONError):
+        cells = []
+    errors = [o.evalue if o.ename == "FacemaskError" else f"{o.ename}: {o.evalue}"
+              for c in cells for o in c.get("outputs", []) if o.output_type == "error"]
+    if not errors and (refused := refusal(said.decode("utf-8", "replace"))):
+        raise refused
     return errors[-1] if errors else "its kernel died or could not start"
 
 

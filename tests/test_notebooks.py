@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from facemask import notebooks
 from facemask.datasets.sample import draw_face
-from facemask.io.files import ROOT
+from facemask.io.files import ROOT, FacemaskError
 
 PATHS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 
@@ -28,6 +28,33 @@ def read(path):
 @pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
 def test_committed_notebook_is_fit_to_publish(path):
     assert notebooks.problems(read(path)) == []
+
+
+def test_a_notebook_that_stops_leaves_the_one_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path / "notebooks")
+    executed = tmp_path / "models" / "sample" / "notebooks"
+    executed.mkdir(parents=True)
+    (executed / "01-a.ipynb").write_text("before")
+    (tmp_path / "notebooks").mkdir()
+
+    def run(code: str) -> set[str]:
+        cell = nbformat.v4.new_code_cell(code)
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+        notebook = nbformat.v4.new_notebook(cells=[cell], metadata=kernel)
+        nbformat.write(notebook, tmp_path / "notebooks" / "01-a.ipynb")
+        try:
+            notebooks.run("sample")
+        finally:
+            names = {path.name for path in executed.iterdir()}
+        return names
+
+    with pytest.raises(FacemaskError, match=r"stopped: ValueError: no; see .*01-a-failed.ipynb"):
+        run("raise ValueError('no')")
+    assert (executed / "01-a.ipynb").read_text() == "before"
+    assert "ValueError" in str(read(executed / "01-a-failed.ipynb").cells)
+    assert run("print(1)") == {"01-a.ipynb", "log.txt"}
+    assert read(executed / "01-a.ipynb").cells[-1].outputs[0].text == "1\n"
 
 
 def png(draw) -> str:

@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from facemask.datasets.sample import draw_scene  # noqa: E402
 from facemask.exports import tfjs  # noqa: E402
+from facemask.images.writing import write_image  # noqa: E402
 from facemask.io.files import FINDER, FacemaskError, read_json, write_json, write_whole  # noqa: E402
 from facemask.models.classifier import OPERATING_POINT, read_sure  # noqa: E402
 from facemask.photos import finder, predict  # noqa: E402
@@ -64,10 +65,7 @@ def build(model: Path, out: Path) -> None:
         write_json(partial / "model" / "labels.json", description | {"sure": read_sure(model)})
         bundle(partial)
         scene, _ = draw_scene(np.random.default_rng(EXAMPLE_SEED), faces=4, width=960, height=540)
-        cv2.imwrite(
-            str(partial / "example.webp"), cv2.cvtColor(scene, cv2.COLOR_RGB2BGR),
-            [cv2.IMWRITE_WEBP_QUALITY, 85],
-        )  # fmt: skip
+        write_image(partial / "example.webp", scene, [cv2.IMWRITE_WEBP_QUALITY, 85])
         page = (HERE / "src" / "index.html").read_text(encoding="utf-8")
         page = page.replace("SIZE", str(description["input"]["size"]))
         kept = [path for path in sorted(partial.rglob("*")) if path.is_file()]
@@ -119,7 +117,8 @@ def install_packages() -> None:
     if done.exists() and done.read_text() == _digest([lock]):
         return
     run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-    done.write_text(_digest([lock]))
+    with write_whole(done) as partial:
+        partial.write_text(_digest([lock]))
 
 
 def bundle(out: Path) -> None:
@@ -180,13 +179,22 @@ def _digest(files: list[Path]) -> str:
 
 def run(*command: str | Path) -> None:
     try:
-        subprocess.run([str(part) for part in command], cwd=HERE, check=True)
+        subprocess.run(
+            [str(part) for part in command], cwd=HERE, check=True, stderr=subprocess.PIPE, text=True
+        )
     except FileNotFoundError as error:
         raise FacemaskError(
             f"{command[0]} is missing; install Node.js 18 or later, with npm"
         ) from error
     except subprocess.CalledProcessError as error:
-        raise FacemaskError(f"{' '.join(map(str, command[:2]))} failed, see above") from error
+        # esbuild's first error says it all; what Node.js adds does not.
+        problem = next((line for line in error.stderr.splitlines() if "[ERROR]" in line), None)
+        if problem is None:
+            sys.stderr.write(error.stderr)
+        raise FacemaskError(
+            f"{Path(command[0]).name} failed: {problem or 'see above'}; mend that (free some space "
+            "if the disk is full) and run it again"
+        ) from error
 
 
 def main() -> int:

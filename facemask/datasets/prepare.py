@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 import splitfolders
@@ -24,6 +23,7 @@ from facemask.copies import duplicates
 from facemask.datasets.splits import group_callable
 from facemask.images.crops import resize
 from facemask.images.reading import find_images, read_image, unhidden
+from facemask.images.writing import write_image
 from facemask.io.files import (
     FacemaskError,
     one_at_a_time,
@@ -242,8 +242,7 @@ def _write_split(
             split, label = labelled[path]
             target = partial / (split or "unsplit") / label / f"{len(sources):06d}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
-            if not cv2.imwrite(str(target), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-                raise OSError(f"cannot write {target.name}")
+            write_image(target, image)
             sources[target.stem] = names[path]
         published = _complete_splits(partial, settings["seed"], ratio, grouped)
         counts = _count(partial, {label for _, label in labelled.values()})

@@ -17,6 +17,7 @@ from facemask.drawing.masks import WORN_WRONG, draw_mask, draw_occluder
 from facemask.drawing.portrait import draw_person
 from facemask.drawing.shapes import FaceShape
 from facemask.images.augment import reencode
+from facemask.images.writing import write_image
 from facemask.io.files import FacemaskError, write_whole
 
 # Drawn over some faces of every class, and no mask: what a classifier must not be misled by.
@@ -162,8 +163,7 @@ def _write_one(job: tuple[str, str, int, int, int]) -> None:
     path, label, seed, number, size = job
     cv2.setNumThreads(1)  # the pictures are made side by side already
     image = draw_picture(label, np.random.default_rng([seed, CLASSES.index(label), number]), size)
-    if not cv2.imwrite(path, cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        raise OSError(f"cannot write {path}")
+    write_image(path, image)
 
 
 def make_sample(folder: str | Path, per_class: int = 240, seed: int = 0, size: int = 96) -> Path:

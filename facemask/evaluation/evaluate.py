@@ -122,7 +122,9 @@ def _short(split_folder: Path, run: Path, model_name: str, found: dict) -> tuple
     files, _ = pool(split_folder)
     try:
         return folds_and_curve(split_folder, run, model_name, group_ids(found, files))
-    except FacemaskError:  # fewer different pictures of a class than folds
+    except FacemaskError as error:  # fewer different pictures of a class than folds
+        if isinstance(error.__cause__, OSError):  # or a full disk
+            raise
         return None, None
 
 

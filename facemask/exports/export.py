@@ -6,11 +6,19 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from facemask.datasets.prepare import SPLITS, load_split, read_all
 from facemask.exports import tfjs, tflite
 from facemask.images.augment import augment
-from facemask.io.files import FacemaskError, read_json, sweep, write_json, write_whole
+from facemask.io.files import (
+    FacemaskError,
+    cannot_write,
+    read_json,
+    sweep,
+    write_json,
+    write_whole,
+)
 from facemask.models import classifier
 from facemask.models.tfjs import node_available
 
@@ -101,7 +109,11 @@ def convert(
     calibration = half_augmented(calibration)
     (folder / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
     model.save(folder / "model.keras")
-    model.export(folder / "saved_model", verbose=False)
+    try:
+        model.export(folder / "saved_model", verbose=False)
+    except tf.errors.OpError as error:  # as TensorFlow says what the system refuses
+        reason = error.message.rpartition("; ")[2]
+        raise cannot_write(folder / "saved_model", OSError(error.error_code, reason)) from error
     with ThreadPoolExecutor(1) as beside:  # a process of its own, which takes longest
         converted = beside.submit(tfjs.convert, folder / "saved_model", folder / "tfjs")
         for form in tflite.FORMS:

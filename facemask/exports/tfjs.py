@@ -16,7 +16,7 @@ from typing import Any
 
 import uv
 
-from facemask.io.files import FacemaskError, read_json, write_json, write_whole
+from facemask.io.files import FacemaskError, read_json, refusal, write_json, write_whole
 from facemask.io.install import install_once, own_environment, run_install
 from facemask.models.tfjs import install_node_packages, read_signature
 
@@ -56,6 +56,8 @@ def convert(
              "--output_format=tfjs_graph_model", saved_model, partial],
             env=environment, capture_output=True, text=True,
         )  # fmt: skip
+        if error := refusal(done.stderr):
+            raise error
         if done.returncode or not (partial / "model.json").is_file():
             raise FacemaskError(
                 f"{saved_model} cannot be converted to TF.js: {_last_line(done.stderr)}; "

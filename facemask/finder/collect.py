@@ -27,6 +27,7 @@ from facemask.finder import teachers
 from facemask.images.boxes import match, overlaps, size
 from facemask.images.crops import crop_faces
 from facemask.images.reading import read_image
+from facemask.images.writing import write_image
 from facemask.io.files import read_json, write_json, write_whole
 from facemask.release.collect import ARCHIVES, split_3class
 from facemask.release.photos import photos_of, split
@@ -156,7 +157,7 @@ def allowed_faces(archives: Path, data_dir: Path, folder: Path, unseen: list) ->
             for k, box in enumerate(boxes[size(boxes) >= 20]):
                 face = crop_faces(image, box[None], 96, 0.1)[0]
                 cut_paths.append(cuts / f"{path.stem}-{k}.png")
-                cv2.imwrite(str(cut_paths[-1]), face[..., ::-1])
+                write_image(cut_paths[-1], face)
         copied = duplicates.leave_out_copies(paths, cut_paths, folder / "copies-faces.npz")
         names = [_name(path) for path, copy in zip(paths, copied) if copy]
         write_json(folder / "left-out.json", names)

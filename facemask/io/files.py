@@ -1,6 +1,7 @@
 """Writing files whole or not at all, JSON, and the error that a user can mend."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any
 
 from facemask.io import locks
 
+REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 RUNS_AT_ONCE = 8  # that write to one file or folder and can be told from killed ones
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent  # the project's top folder, in a clone
@@ -39,18 +41,42 @@ def write_whole(path: str | Path) -> Iterator[Path]:
         FacemaskError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _names_beside(path) as (partial, old):
             yield partial
             with locks.alone_in(path.parent):
                 _put_in_place(partial, path, old)
             _remove(old)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Say what to do if the system refuses what the block writes at `path` or beside it.
+
+    Raises:
+        FacemaskError: the disk is full or the folder cannot be written.
+    """
+    try:
+        yield
     except OSError as error:
-        raise FacemaskError(
-            f"cannot write {path}: {error.strerror or error}; free some space or choose another "
-            "folder, then run the same command again"
-        ) from error
+        raise cannot_write(path, error) from error
+
+
+def refusal(said: str) -> OSError | None:
+    """The error by which the system refused another program's writing, from what that printed."""
+    codes = [int(code) for code in re.findall(r"^\w*Error: \[Errno (\d+)\]", said, re.MULTILINE)]
+    refused = [code for code in codes if code in REFUSALS]
+    return OSError(refused[-1], os.strerror(refused[-1])) if refused else None
+
+
+def cannot_write(path: str | Path, error: Exception) -> FacemaskError:
+    """The message for an error of writing."""
+    reason = getattr(error, "strerror", None) or error
+    return FacemaskError(
+        f"cannot write {path}: {reason}; free some space or choose another folder, then run the "
+        "same command again"
+    )
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Fit a model to a split folder: early stopping, checkpoints, and runs that can be cut off."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import keras
@@ -19,9 +20,10 @@ from facemask.io.files import (
     sweep,
     write_json,
     write_whole,
+    writing,
 )
 from facemask.io.settings import check_numbers
-from facemask.models.checkpoint import Checkpoint, clear_up, go_on, read_arrays, write_arrays
+from facemask.models.checkpoint import Checkpoint, go_on, read_arrays, write_arrays
 from facemask.models.networks import MODELS
 
 PATIENCE = 8  # epochs without a better validation loss before training stops
@@ -36,7 +38,7 @@ def class_weights(labels: list[str], counts: dict[str, int]) -> dict[int, float]
 
 
 def epochs_done(folder: Path) -> int:
-    """Epochs in Keras' last backup in a training's folder; cuts history.csv back to them.
+    """Epochs in the last backup in a training's folder; cuts history.csv back to them.
 
     For trainings by Keras' BackupAndRestore; see `checkpoint` for what it does not keep.
     """
@@ -89,8 +91,10 @@ def train(
 ) -> keras.Model:
     """Train one model and write it to <run>/<model_name>/model.keras.
 
-    A run that was cut off goes on at the epoch it had reached; a run that is complete, with the
-    same data and settings, is loaded and not repeated. `history.csv` has a row per epoch.
+    Until it is done, it is trained in <run>/<model_name>.unfinished/, and a model that other data
+    or settings have given stays. A run that was cut off goes on at the epoch it had reached; a run
+    that is complete, with the same data and settings, is loaded and not repeated. `history.csv`
+    has a row per epoch.
 
     Args:
         split: a folder written by `prepare`.
@@ -102,8 +106,8 @@ def train(
         The model with the weights of its best epoch.
 
     Raises:
-        FacemaskError: unknown model, a number that will not do, or the split folder is missing
-            or incomplete.
+        FacemaskError: unknown model, a number that will not do, the split folder is missing or
+            incomplete, or the disk is full or cannot be written.
     """
     check_numbers(epochs=epochs, batch_size=batch_size, seed=seed)
     if model_name not in MODELS:
@@ -115,7 +119,7 @@ def train(
         "epochs": epochs, "batch_size": batch_size, "seed": seed,
     }
     sweep(folder.parent)
-    with one_at_a_time(folder, "trains"):
+    with one_at_a_time(folder, "trains"), writing(folder):
         return _train(Path(split), folder, facts, settings)
 
 
@@ -123,13 +127,14 @@ def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Mode
     """Train, go on with a training or load what it gave; see `train`."""
     model_name, epochs, seed = settings["model"], settings["epochs"], settings["seed"]
     batch_size = settings["batch_size"]
-    if (folder / "settings.json").is_file() and read_json(folder / "settings.json") != settings:
-        remove_whole(folder)  # made from other data or with other settings
-    if (folder / "model.keras").is_file():
-        _clear_up(folder)
+    work = folder.with_name(f"{folder.name}.unfinished")
+    done = _made_with(folder, settings) and (folder / "model.keras").is_file()
+    if work.is_dir() and (done or not _made_with(work, settings)):
+        remove_whole(work)
+    if done:
         return keras.models.load_model(folder / "model.keras")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "settings.json", settings)
+    work.mkdir(parents=True, exist_ok=True)
+    write_json(work / "settings.json", settings)
 
     keras.utils.clear_session()  # layers are named alike, whatever was built before
     keras.utils.set_random_seed(seed)
@@ -143,36 +148,33 @@ def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Mode
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    done = go_on(folder, model)
-    best = _Best(folder / "best.npz", read_history(folder))
+    start = go_on(work, model)
+    best = _Best(work / "best.npz", read_history(work))
     model.fit(
-        augmented(data, model_name, seed, done * steps).prefetch(2),
+        augmented(data, model_name, seed, start * steps).prefetch(2),
         steps_per_epoch=steps,
         validation_data=load_split(split, "validation", batch_size),
-        initial_epoch=done,
-        epochs=done if best.is_over else epochs,
+        initial_epoch=start,
+        epochs=start if best.is_over else epochs,
         shuffle=False,  # the data set does that itself
         class_weight=class_weights(facts["labels"], facts["counts"]["train"]),
         verbose=0,
         callbacks=[
             TqdmCallback(verbose=0, tqdm_class=tqdm, desc=f"Training {model_name}"),
-            keras.callbacks.CSVLogger(folder / "history.csv", append=True),
+            keras.callbacks.CSVLogger(work / "history.csv", append=True),
             best,
-            Checkpoint(folder),
+            Checkpoint(work),
         ],
     )
-    model.set_weights(read_arrays(folder / "best.npz")[0])
-    with write_whole(folder / "labels.txt") as partial:
-        partial.write_text("\n".join(facts["labels"]) + "\n")
-    with write_whole(folder / "model.keras") as partial:  # last: it says that the rest is there
-        model.save(partial)
-    _clear_up(folder)
+    model.set_weights(read_arrays(work / "best.npz")[0])
+    with write_whole(folder) as partial:
+        partial.mkdir()
+        for name in ("settings.json", "history.csv"):
+            shutil.copy(work / name, partial)
+        (partial / "labels.txt").write_text("\n".join(facts["labels"]) + "\n")
+        model.save(partial / "model.keras")
+    remove_whole(work)
     return model
-
-
-def _clear_up(folder: Path) -> None:
-    (folder / "best.npz").unlink(missing_ok=True)
-    clear_up(folder)
 
 
 class _Best(keras.callbacks.Callback):
@@ -197,7 +199,8 @@ class _Best(keras.callbacks.Callback):
             self._is_best(int(row["epoch"]), row["val_loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if self._is_best(epoch, (logs or {})["val_loss"]):
+        # The first is the best so far even where its loss is no number.
+        if self._is_best(epoch, (logs or {})["val_loss"]) or not self.path.is_file():
             write_arrays(self.path, self.model.get_weights(), epoch + 1)
         self.model.stop_training = self.is_over
 
@@ -209,6 +212,12 @@ class _Best(keras.callbacks.Callback):
         best = loss < self.least
         self.least = min(self.least, loss)
         return best
+
+
+def _made_with(folder: Path, settings: dict) -> bool:
+    path = folder / "settings.json"
+    return path.is_file() and read_json(path) == settings
+
 
 def read_history(folder: str | Path) -> list[dict[str, float]]:
     """The rows of a model folder's history.csv, one per epoch; empty before the first epoch."""

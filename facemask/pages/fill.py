@@ -5,11 +5,12 @@
 """
 
 import re
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from facemask.io.files import RELEASE, ROOT, read_json, write_whole
+from facemask.io.files import RELEASE, ROOT, FacemaskError, read_json, write_whole
 from facemask.io.tables import REPORTS, between, percent, table
 from facemask.pages import card, finders
 
@@ -318,6 +319,15 @@ def kills_table() -> str:
     ])
 
 
+def torture_disks() -> str:
+    """Runs on disks that refuse, from reports/torture.json."""
+    keys = ("full", "read-only", "no permission", "clock", "refused with a message", "failures")
+    rows = [[stage, *(str(row[key]) for key in keys)]
+            for stage, row in read_json(REPORTS / "torture.json")["disks"].items()]
+    return table(["stage", "full", "read-only", "no permission", "clock set back",
+                  "refused with a message", "failures"], rows)
+
+
 def page_facts() -> str:
     """The web page's speed in headless Chromium, in a sentence."""
     row = read_json(REPORTS / "photos.json")["page"]
@@ -424,6 +434,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "licences": licences_table,
     "torture": torture_table,
     "torture-kills": kills_table,
+    "torture-disks": torture_disks,
     **{name: partial(make, RELEASE) for name, make in card.BLOCKS.items()},
     **finders.BLOCKS,
     "12k-copies": lambda: copies_table("face-mask-12k"),
@@ -459,6 +470,9 @@ def render(text: str, release: Path = RELEASE) -> str:
 
 
 if __name__ == "__main__":
-    for name in FILES:
-        with write_whole(ROOT / name) as unfinished:
-            unfinished.write_text(render((ROOT / name).read_text("utf-8")), "utf-8")
+    try:
+        for name in FILES:
+            with write_whole(ROOT / name) as unfinished:
+                unfinished.write_text(render((ROOT / name).read_text("utf-8")), "utf-8")
+    except FacemaskError as error:
+        sys.exit(f"facemask.pages.fill: {error}")

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from facemask.images.writing import write_by_pillow
 from facemask.io.files import FINDER, RELEASE, FacemaskError, sweep, write_whole
 from facemask.io.threads import ahead
 from facemask.models.classifier import Classifier, load, model_file
@@ -258,7 +259,7 @@ def save_picture(path: Path, image: np.ndarray) -> None:
     lossy: dict[str, Any] = {"quality": 92} if is_lossy else {}
     with write_whole(path) as partial:
         try:
-            Image.fromarray(image).save(partial, compress_level=2, **lossy)
+            write_by_pillow(partial, image, compress_level=2, **lossy)
         except ValueError as error:  # such as WebP's limit of 16,383 pixels
             raise FacemaskError(f"cannot write {path}: {error}; choose another format") from error
 

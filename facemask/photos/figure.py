@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,10 @@ def save(figure: Figure, path: str | Path) -> None:
     """Write a figure as a picture, in the format that the name ends in, whole or not at all."""
     import matplotlib
 
-    if Path(path).suffix.lstrip(".").lower() not in figure.canvas.get_supported_filetypes():
+    form, content = Path(path).suffix.lstrip(".").lower(), io.BytesIO()
+    if form not in figure.canvas.get_supported_filetypes():
         raise FacemaskError(f"{path} does not end like a picture format; use .png or .jpg")
-    with write_whole(path) as partial, matplotlib.rc_context({"savefig.dpi": 120}):
-        figure.savefig(partial)
+    with matplotlib.rc_context({"savefig.dpi": 120}):
+        figure.savefig(content, format=form)
+    with write_whole(path) as partial:  # not by Matplotlib, see `images.writing`
+        partial.write_bytes(content.getbuffer())

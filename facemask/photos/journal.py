@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from facemask.io.files import FacemaskError, write_whole
+from facemask.io.files import FacemaskError, cannot_write, write_whole, writing
 
 CSV_FIELDS = (
     "file", "width", "height", "judged", "face", "x", "y", "box_width", "box_height",
@@ -56,7 +56,7 @@ class Journal:
                 self._file.write(first)
                 self._file.flush()
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error) from error
         try:
             self.done = {answer["file"] for answer in read_journal(self.path)}
         except FacemaskError:
@@ -80,7 +80,7 @@ class Journal:
             self._file.write(line.encode())
             self._file.flush()
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error) from error
         self.done.add(answer["file"])
 
     def finish(self, json_path: Path | None, csv_path: Path | None, labels: Sequence[str]) -> None:
@@ -90,7 +90,8 @@ class Journal:
             write_answers_json(json_path, read_journal(self.path))
         if csv_path:
             write_answers_csv(csv_path, read_journal(self.path), labels)
-        self.path.unlink()
+        with writing(self.path):  # a disk may break at any moment
+            self.path.unlink()
 
     def close(self) -> None:
         """Leave the journal as it is, to be gone on with."""
@@ -242,10 +243,3 @@ def _whole_lines(path: Path) -> int:
                 return start + found + 1
             end = start
     return 0
-
-
-def _cannot_write(path: Path, error: OSError) -> FacemaskError:
-    return FacemaskError(
-        f"cannot write {path}: {error.strerror or error}; free some space or choose another "
-        "folder, then run the same command again"
-    )

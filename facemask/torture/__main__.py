@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from facemask.io.files import FacemaskError, read_json, write_json
 from facemask.io.tables import REPORTS
-from facemask.torture import files, kills, long, same
+from facemask.torture import disks, files, kills, long, same
 
 REPORT = REPORTS / "torture.json"
 # Each gives counts by what was tried, among them "failures".
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[], dict[str, dict]]] = {
     "long": long.measure,
     "same": same.measure,
     "kills": kills.measure,
+    "disks": disks.measure,
 }
 
 

@@ -88,7 +88,7 @@ def test_a_cut_training_comes_to_the_same_figures(split, tmp_path, monkeypatch, 
         with pytest.raises(KeyboardInterrupt):
             train(split, tmp_path / "cut", "compact", epochs=4, batch_size=16)
     folder = tmp_path / "cut" / "compact"
-    assert not (folder / "model.keras").exists()
+    assert not folder.exists()
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "write_arrays", stop)
         moment = "never"
@@ -108,6 +108,27 @@ def test_early_stopping_goes_on_counting(tmp_path):
             for k in range(WARM_UP + PATIENCE + 1)]  # fmt: skip
     assert _Best(tmp_path / "best.npz", rows).is_over
     assert not _Best(tmp_path / "best.npz", rows[:-1]).is_over
+
+
+def test_model_before_stays_until_the_next_one_is_done(split, tmp_path):
+    """The system refuses what the second training writes: a limit on the size of files."""
+    resource = pytest.importorskip("resource")
+
+    def contents() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (tmp_path / "compact").iterdir()}
+
+    train(split, tmp_path, "compact", epochs=1)
+    before, limits = contents(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        with pytest.raises(FacemaskError, match="cannot write .*compact.unfinished.*too large"):
+            train(split, tmp_path, "compact", epochs=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert contents() == before
+    train(split, tmp_path, "compact", epochs=2)
+    assert len(read_history(tmp_path / "compact")) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["compact"]
 
 
 def test_unknown_model(split, tmp_path):
