@@ -62,7 +62,8 @@ def _can_name(dataset: object) -> bool:
         return False
     try:
         parts = os.fsencode(dataset).split(b"/")
-    except UnicodeEncodeError:
+        Path(dataset).expanduser()
+    except (UnicodeEncodeError, RuntimeError):  # the latter: ~ and no such user
         return False
     return max(map(len, parts)) <= LONGEST and b"\0" not in b"".join(parts)
 

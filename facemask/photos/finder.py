@@ -39,15 +39,15 @@ from facemask.io.files import FINDER, FacemaskError
 SIDE = 640
 ENLARGE = 4.0
 # Most false faces are small. Chosen for the most recall at one false face in ten validation photos.
-THRESHOLD = 0.44
-SMALL, SMALL_EXTRA = 40, 0.11
+THRESHOLD = 0.42
+SMALL, SMALL_EXTRA = 24, 0.18
 SAME = 0.45
 NESTED = 0.8
 MULTIPLE = 32
 STRIDES = (8, 16, 32)  # pixels a cell of each of the network's levels, finest first
 # See is_face_crop.
 CROP_SIDE, CROP_ASPECT, CROP_FILL, CROP_SMALL = 256, 1.5, 0.75, 0.5
-CROP_SURE, CROP_RIVAL = 0.75, 0.6
+CROP_SURE, CROP_RIVAL = 0.8, 0.6
 
 
 def find_faces(image: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
