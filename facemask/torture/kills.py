@@ -1,304 +1,243 @@
 """Killed anywhere: every stage is killed at random moments and started again, over and over.
 
-`python -m facemask.torture --only kills` runs the commands of `stages.STAGES` as processes of their
-own and ends them by SIGKILL, with all that they have started. After each kill what is in sight
-must be whole; after a run that is let finish, the products must be those of an undisturbed run,
-and nothing else may lie about. Linux only.
+`python -m facemask.torture --only kills` takes the stages of `STAGES` one after the other; see
+`killing` for what is done to them. Each stands here with what it reads, how it is called and what
+has to come of it.
 """
 
-import contextlib
-import multiprocessing
-import os
-import random
-import re
+import json
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
-from tqdm import tqdm
+import cv2
+import numpy as np
+from PIL import Image
 
-from facemask.io.files import FacemaskError
+# All that the commands import: a process that is forked from one that has it starts at once.
+import facemask.evaluation.cross_dataset
+import facemask.evaluation.evaluate
+import facemask.exports.export
+import facemask.photos.batch  # noqa: F401
+from facemask import CLASSES, cli
+from facemask.datasets.prepare import prepare
+from facemask.datasets.sample import draw_picture, draw_scene
+from facemask.io.files import IN_CLONE, ROOT, FacemaskError, read_json
+from facemask.models import checkpoint
+from facemask.models.train import train
+from facemask.torture.killing import Stage, Torture
 
-# What a run that was killed may leave until the next one starts; see facemask/io/files.py.
-LEFT = re.compile(r"\..+-((part|lock|old)[0-9a-f]+(\.\w+)?|run)")
-PATIENCE = 60  # seconds that a run may take longer than ten undisturbed ones
-Tree = dict[str, object]  # path -> what of a file's content has to be the same
-
-
-class Stage(NamedTuple):
-    """A command to be killed, in a working folder that holds what it reads.
-
-    Attributes:
-        command: what a process of its own does with `arguments`; gives the exit code.
-        arguments: of it.
-        products: patterns of the files and folders that it writes, below the working folder.
-        facts: from a product to what has to be as after an undisturbed run.
-        at_once: the products come into sight together; else one file after the other.
-        grows: names of files that grow as work is done. What has been written of those that an
-            undisturbed run leaves too, has to be a beginning of theirs.
-        done: from the working folder to how much work is done; it may never become less.
-        earlier: arguments that give other products, which stand there when every second round
-            begins; none: they never do.
-        forked: from a process that has imported all before; else from nothing.
-    """
-
-    command: Callable[[list[str]], int]
-    arguments: list[str]
-    products: tuple[str, ...]
-    facts: Callable[[Path], object] = Path.read_bytes
-    at_once: bool = False
-    grows: tuple[str, ...] = ()
-    done: Callable[[Path], int] = lambda work: 0
-    earlier: list[str] | None = None
-    forked: bool = True
+SIZE = ["--image-size", "32"]  # small, so that most of a stage is not arithmetic
+EPOCHS = 5
 
 
-class _Run(Protocol):
-    def wait(self, seconds: float) -> int | None:
-        """The exit code; None if it runs after that time."""
-
-    def kill(self) -> None:
-        """End it and all that it has started, at once."""
+def command(arguments: list[str]) -> int:
+    """`facemask`, as it is called in a terminal."""
+    sys.argv = ["facemask", *arguments]
+    return cli.main()
 
 
-class _Forked:
-    """A process forked from one that has imported all that the stages need, and done nothing."""
-
-    def __init__(self, stage: Stage, arguments: list[str], work: Path):
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["facemask.torture.stages"])
-        self._process = context.Process(
-            target=_begin, args=(stage.command, arguments, work, work.with_suffix(".log"))
-        )
-        self._process.start()
-
-    def wait(self, seconds: float) -> int | None:
-        self._process.join(seconds)
-        return self._process.exitcode
-
-    def kill(self) -> None:
-        _kill_group(self._process.pid)
-        self._process.kill()  # before it has a group of its own
-        self._process.join()
+def facts(path: Path) -> object:
+    """A file's content, less the times and the random names that some formats hold."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as opened:
+            return opened.read("config.json"), opened.read("model.weights.h5")
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            return {name: arrays[name].tobytes() for name in arrays if name != "stamp"}
+    if path.suffix == ".json":
+        return _without_times(read_json(path))
+    return path.read_bytes()
 
 
-def _begin(
-    command: Callable[[list[str]], int], arguments: list[str], work: Path, log: Path
-) -> None:
-    os.setsid()
-    os.chdir(work)
-    with open(log, "ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    sys.exit(command(arguments))
+def _without_times(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: _without_times(v) for k, v in value.items() if k != "seconds"}
+    return [_without_times(v) for v in value] if isinstance(value, list) else value
 
 
-class _Started:
-    """`python -m facemask`, with the package that lies in the working folder."""
-
-    def __init__(self, stage: Stage, arguments: list[str], work: Path):
-        with open(work.with_suffix(".log"), "ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "facemask", *arguments], cwd=work, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
-
-    def wait(self, seconds: float) -> int | None:
-        try:
-            return self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-
-    def kill(self) -> None:
-        _kill_group(self._process.pid)
-        self._process.wait()
+# What the stages read
 
 
-def _kill_group(number: int | None) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        if number and os.getpgid(number) != os.getpgid(0):
-            os.killpg(number, signal.SIGKILL)
+def faces(folder: Path, each: int) -> Path:
+    """Drawn faces, a folder per class."""
+    for number, label in enumerate(CLASSES):
+        (folder / label).mkdir(parents=True)
+        for k in range(each):
+            picture = draw_picture(label, np.random.default_rng([number, k]), 48)
+            Image.fromarray(picture).save(folder / label / f"{k:03d}.png")
+    return folder
 
 
-def start(stage: Stage, arguments: list[str], work: Path) -> _Run:
-    """Start a stage in its working folder."""
-    return (_Forked if stage.forked else _Started)(stage, arguments, work)
+def photos(folder: Path, count: int) -> Path:
+    """Many small photos, no two alike, from a few drawn scenes, and one that cannot be read."""
+    scenes = [draw_scene(np.random.default_rng(k), 1 + k, 320, 240)[0] for k in range(3)]
+    (folder / "more").mkdir(parents=True)
+    for number in range(count):
+        image = scenes[number % 3].astype(np.float32) * (0.6 + 0.4 * number / count)
+        image = cv2.resize(image.astype(np.uint8), (200 + number, 180))
+        Image.fromarray(image).save(folder / ("more" if number % 2 else "") / f"{number:03d}.jpg")
+    (folder / "broken.jpg").write_text("no picture")
+    return folder
 
 
-def tree(stage: Stage, work: Path) -> Tree:
-    """What is in sight of a stage's products."""
-    found: Tree = {}
-    for pattern in stage.products:
-        for top in work.glob(pattern):
-            for path in [top] if top.is_file() else sorted(top.rglob("*")):
-                name = path.relative_to(work)
-                if path.is_file() and not any(map(LEFT.fullmatch, name.parts)):
-                    found[str(name)] = stage.facts(path)
-    return found
+def _trained(work: Path, *models: str) -> None:
+    split = prepare(faces(work / "faces", 30), "faces", work / "data", image_size=32)
+    for name in models:
+        train(split, work / "models" / "faces", name, 2, 16)
 
 
-def begins(content: object, whole: object) -> bool:
-    """Whether a text, or a JSON object, is a part of the whole one that could have come first."""
-    if isinstance(content, bytes) and isinstance(whole, bytes):
-        return whole.startswith(content)
-    if isinstance(content, dict) and isinstance(whole, dict):
-        return all(key in whole and begins(value, whole[key]) for key, value in content.items())
-    return content == whole
+# The stages
 
 
-def left(work: Path) -> list[str]:
-    """What runs that no longer live have left: hidden files, and processes."""
-    files = [str(path) for path in work.rglob("*") if LEFT.fullmatch(path.name)]
-    end = time.monotonic() + PATIENCE
-    while (alive := list(_processes(work))) and time.monotonic() < end:
-        time.sleep(0.2)
-    return files + alive
+def download(work: Path) -> Stage:
+    """A zip of 3,000 files is unpacked."""
+    folder = faces(work / "faces", 10)
+    with zipfile.ZipFile(work / "faces.zip", "w") as opened:
+        for path in sorted(folder.rglob("*.png")):
+            for copy in range(100):
+                opened.write(path, f"{path.parent.name}/{copy}-{path.name}")
+    return Stage(command, ["download", "--dataset", "faces.zip"], ("data/raw/faces",),
+                 at_once=True)  # fmt: skip
 
 
-def _processes(work: Path) -> Iterator[str]:
-    """Processes that work in a folder."""
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if Path(os.readlink(process / "cwd")).is_relative_to(work):
-                yield f"process {process.name}"
+def prepare_stage(work: Path) -> Stage:
+    """Split and resized, also where a folder with another split stands."""
+    faces(work / "faces", 60)
+    arguments = ["prepare", "--dataset", "faces", *SIZE]
+    return Stage(command, arguments, ("data/split/faces",), at_once=True,
+                 earlier=[*arguments, "--seed", "7"])  # fmt: skip
 
 
-class Torture:
-    """One stage in one working folder.
+def train_stage(work: Path) -> Stage:
+    """Both networks, also where trainings with other settings stand."""
+    prepare(faces(work / "faces", 30), "faces", work / "data", image_size=32)
+    arguments = ["train", "--dataset", "faces", *SIZE, "--batch-size", "16", "--epochs"]
 
-    Raises:
-        FacemaskError: it fails undisturbed.
-    """
+    def done(work: Path) -> int:
+        epochs = 0
+        for folder in work.glob("models/faces/*"):
+            settings = folder / "settings.json"
+            if not settings.is_file() or read_json(settings)["epochs"] != EPOCHS:
+                continue
+            if (folder / "model.keras").is_file():
+                epochs += EPOCHS + 1
+            elif (folder / checkpoint.NAME).is_file():
+                epochs += checkpoint.read_arrays(folder / checkpoint.NAME)[1]
+        return epochs
 
-    def __init__(self, name: str, stage: Stage, work: Path):
-        self.name, self.stage, self.work = name, stage, work.resolve()
-        self.problems: list[str] = []
-        self.counts = dict.fromkeys(("kills", "restarts", "rounds", "left behind", "failures"), 0)
-        self.before: Tree = {}
-        if stage.earlier:
-            self._undisturbed(stage.earlier)
-            self.before = tree(stage, self.work)
-            for pattern in stage.products:
-                for path in self.work.glob(pattern):
-                    shutil.copytree(path, self._kept(path)) if path.is_dir() else shutil.copy2(
-                        path, self._kept(path))  # fmt: skip
-        self.code, self.seconds = self._undisturbed(stage.arguments)
-        self.whole = tree(stage, self.work)
-        if not self.whole or self.whole == self.before:
-            raise FacemaskError(f"{name} writes nothing; see {self.work.with_suffix('.log')}")
+    return Stage(
+        command, [*arguments, str(EPOCHS)], ("models/faces",), facts,
+        grows=("history.csv", checkpoint.NAME, "best.npz"), done=done, earlier=[*arguments, "2"],
+    )  # fmt: skip
 
-    def _kept(self, path: Path) -> Path:
-        target = self.work.with_suffix(".earlier") / path.relative_to(self.work)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target
 
-    def _undisturbed(self, arguments: list[str]) -> tuple[int, float]:
-        self._clear()
-        if self.stage.forked:  # so that what is imported once is not in the time
-            start(self.stage._replace(command=len), [], self.work).wait(3600)
-        begin = time.monotonic()
-        code = start(self.stage, arguments, self.work).wait(3600)
-        if code not in (0, 1):
-            log = self.work.with_suffix(".log")
-            text = log.read_text(errors="replace").strip() if log.is_file() else ""
-            raise FacemaskError(f"{self.name} fails undisturbed: {text[-500:]}")
-        return code, time.monotonic() - begin
+def evaluate(work: Path) -> Stage:
+    """A report on one network, with its short trainings."""
+    _trained(work, "compact")
+    run = "models/faces"
 
-    def _clear(self) -> None:
-        for pattern in self.stage.products:
-            for path in self.work.glob(pattern):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    def done(work: Path) -> int:
+        path = work / run / "compact/short_trainings.json"
+        return len(read_json(path)["trainings"]) if path.is_file() else 0
 
-    def run(self, kills: int, seed: int = 0) -> dict[str, int]:
-        """Kill it that often, each time at a moment between its start and its usual end.
+    products = [f"{run}/{name}.json" for name in ("report", "copies", "shortcuts")]
+    products += [f"{run}/compact/{name}" for name in ("short_trainings.json", "predictions-*.npz")]
+    return Stage(command, ["evaluate", "--dataset", "faces"], tuple(products), facts, done=done,
+                 grows=("short_trainings.json",))  # fmt: skip
 
-        Returns:
-            kills that met it alive; restarts after one; rounds, from a fresh start to a finished
-            run; what was left behind; failures.
-        """
-        rng = random.Random(f"{self.name} {seed}")
-        with tqdm(total=kills, desc=f"Killing {self.name}", unit="kill") as bar:
-            while self.counts["kills"] < kills:
-                self._round(rng, kills, bar)
-        return self.counts
 
-    def _round(self, rng: random.Random, kills: int, bar: tqdm) -> None:
-        self._clear()
-        if self.stage.earlier and self.counts["rounds"] % 2:
-            kept = self.work.with_suffix(".earlier")
-            shutil.copytree(kept, self.work, dirs_exist_ok=True)
-        self.counts["rounds"] += 1
-        done, code, killed = 0, None, 0
-        while code is None and self.counts["kills"] < kills:
-            run = start(self.stage, self.stage.arguments, self.work)
-            self.counts["restarts"] += killed > 0
-            code = run.wait(rng.uniform(0, self.seconds))
-            if code is None:
-                run.kill()
-                killed += 1
-                self.counts["kills"] += 1
-                bar.update()
-                self._check_sight()
-                done, before = self.stage.done(self.work), done
-                if done < before:
-                    self._fail(f"{before} were done, and after a kill {done}")
-        if code is None:
-            run = start(self.stage, self.stage.arguments, self.work)
-            self.counts["restarts"] += 1
-            code = run.wait(10 * self.seconds + PATIENCE)
-            if code is None:
-                run.kill()
-        self._check_end(code)
+def export(work: Path) -> Stage:
+    """All forms of one network."""
+    _trained(work, "compact")
+    return Stage(command, ["export", "--dataset", "faces"], ("models/faces/compact/exports",),
+                 export_facts, at_once=True)  # fmt: skip
 
-    def _check_sight(self) -> None:
-        """What a kill has left in sight is whole."""
-        seen = tree(self.stage, self.work)
-        if self.stage.at_once:
-            if seen not in ({}, self.before, self.whole):
-                self._fail(f"half of the products are in sight: {len(seen)} files")
-            return
-        for name, content in seen.items():
-            whole = self.whole.get(name)
-            if Path(name).name in self.stage.grows:
-                fine = whole is None or begins(content, whole) or content == self.before.get(name)
-            else:
-                fine = content in (whole, self.before.get(name))
-            if not fine:
-                self._fail(f"{name} is in sight and not whole")
 
-    def _check_end(self, code: int | None) -> None:
-        """A run that was let finish has given what an undisturbed one gives."""
-        if code != self.code:
-            self._fail(f"it ended with {code}, not {self.code}: {self._last_words()}")
-        found = tree(self.stage, self.work)
-        names = {name for name in found | self.whole if found.get(name) != self.whole.get(name)}
-        if names:
-            self._fail(f"not as after an undisturbed run: {', '.join(sorted(names)[:5])}")
-        behind = left(self.work)
-        self.counts["left behind"] += len(behind)
-        if behind:
-            self._fail(f"left behind: {', '.join(behind[:5])}")
+def export_facts(path: Path) -> object:
+    """As `facts`; a SavedModel, whose nodes are named anew each time, is there, of any size."""
+    found = facts(path)
+    if path.name == "exports.json":
+        found["saved_model"].pop("bytes")  # type: ignore[index]
+    return None if "saved_model" in path.parts else found
 
-    def _last_words(self) -> str:
-        lines = self.work.with_suffix(".log").read_text(errors="replace").strip().splitlines()
-        return lines[-1][-300:] if lines else ""
 
-    def _fail(self, text: str) -> None:
-        self.counts["failures"] += 1
-        self.problems.append(text)
-        tqdm.write(f"{self.name}: {text}", file=sys.stderr)
+def predict_folder(work: Path) -> Stage:
+    """Photos with faces drawn into them, JSON and CSV."""
+    photos(work / "photos", 60)
+
+    def done(work: Path) -> int:
+        path = work / "out/answers.json.unfinished"
+        return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+    return Stage(command, ["predict", "photos", "--output", "out", "--csv", "out/answers.csv"],
+                 ("out",), grows=("answers.json.unfinished",), done=done)  # fmt: skip
+
+
+def predict_video(work: Path) -> Stage:
+    """A video with the faces followed in it, and JSON."""
+    scene, _ = draw_scene(np.random.default_rng(0), 2, 400, 300)
+    writer = cv2.VideoWriter(
+        str(work / "clip.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (320, 240)
+    )
+    for k in range(100):
+        part = scene[k // 2 : k // 2 + 240, k // 2 : k // 2 + 320]
+        writer.write(cv2.cvtColor(part, cv2.COLOR_RGB2BGR))
+    writer.release()
+    return Stage(command, ["predict", "clip.mp4", "--output", "out/clip.mp4", "--json",
+                           "out/clip.json"], ("out",))  # fmt: skip
+
+
+def notebooks(work: Path) -> Stage:
+    """`make run`: notebooks 01 to 06 on the drawn sample, in a copy of the project."""
+    if not IN_CLONE:
+        raise FacemaskError("the notebooks are not here; run it in the project's folder, a clone")
+    for name in ("facemask", "notebooks", "reports", "models/release", "models/finder"):
+        shutil.copytree(ROOT / name, work / name)
+    shutil.copy(ROOT / "pyproject.toml", work)
+    faces(work / "data" / "raw" / "sample", 40)  # it is not drawn where it stands
+
+    arguments = ["run", "--dataset", "sample", *SIZE, "--epochs", "3"]
+    products = ["data/split", "models/sample/report.json", "models/sample/copies.json",
+                *(f"models/sample/*/{name}" for name in
+                  ("history.csv", "model.keras", "labels.txt", "short_trainings.json")),
+                *(f"models/sample/*/exports/{name}" for name in ("exports.json", "*.tflite")),
+                "models/sample/notebooks/*.ipynb"]  # fmt: skip
+    return Stage(command, arguments, tuple(products), notebook_facts, forked=False,
+                 grows=("history.csv", "short_trainings.json"))  # fmt: skip
+
+
+def notebook_facts(path: Path) -> object:
+    """Of a notebook that was run only that each of its cells was, and none failed."""
+    if path.suffix != ".ipynb":
+        return export_facts(path)
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    codes = [cell for cell in cells if cell["cell_type"] == "code"]
+    errors = [o for cell in codes for o in cell["outputs"] if o["output_type"] == "error"]
+    return all(cell["execution_count"] for cell in codes), len(codes), len(errors)
+
+
+STAGES: dict[str, tuple[Callable[[Path], Stage], int]] = {
+    "download": (download, 50),
+    "prepare": (prepare_stage, 50),
+    "train": (train_stage, 50),
+    "evaluate": (evaluate, 50),
+    "export": (export, 50),
+    "predict, folder": (predict_folder, 50),
+    "predict, video": (predict_video, 50),
+    "run, notebooks 01 to 06": (notebooks, 10),
+}
 
 
 def measure() -> dict[str, dict]:
-    """Every stage, killed as often as `stages.STAGES` says."""
-    from facemask.torture.stages import STAGES  # imports TensorFlow
+    """Every stage, killed as often as `STAGES` says.
 
+    Raises:
+        FacemaskError: a stage fails undisturbed, or this is not Linux.
+    """
     if sys.platform != "linux":
         raise FacemaskError("processes are looked for in /proc; run it on Linux")
     counts: dict[str, dict] = {}

@@ -17,7 +17,9 @@ def test_spoilt_settings(case):
     holds("settings", case)
 
 
-@pytest.mark.parametrize("name", ["", " ", None, 12, float("nan"), "a" * 300, "\0", "\ud800x", "~nobody-here"])
+@pytest.mark.parametrize("name", [
+    "", " ", None, 12, float("nan"), "a" * 300, "\0", "\ud800x", "~nobody-here",
+])  # fmt: skip
 def test_what_cannot_name_a_data_set(name, tmp_path):
     for ask in (dataset_name, lambda name: download(name, tmp_path)):
         with pytest.raises(FacemaskError, match="cannot name a data set; give sample"):

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from facemask.io.files import FacemaskError, write_whole
-from facemask.torture import stages
-from facemask.torture.kills import Stage, Torture, begins, left
+from facemask.torture import kills
+from facemask.torture.killing import Stage, Torture, begins, left
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
-@pytest.mark.parametrize("make", [stages.prepare_stage, stages.predict_folder])
+@pytest.mark.parametrize("make", [kills.prepare_stage, kills.predict_folder])
 def test_killed_and_started_again(make, tmp_path):
     work = tmp_path / "work"
     work.mkdir()
