@@ -6,6 +6,7 @@ has to come of it.
 """
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -44,7 +45,9 @@ def facts(path: Path) -> object:
     """A file's content, less the times and the random names that some formats hold."""
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as opened:
-            return opened.read("config.json"), opened.read("model.weights.h5")
+            # The numbers of shared objects are places in memory.
+            config = re.sub(rb'"shared_object_id": \d+', b"", opened.read("config.json"))
+            return config, opened.read("model.weights.h5")
     if path.suffix == ".npz":
         with np.load(path) as arrays:
             return {name: arrays[name].tobytes() for name in arrays if name != "stamp"}
@@ -118,16 +121,18 @@ def train_stage(work: Path) -> Stage:
     arguments = ["train", "--dataset", "faces", *SIZE, "--batch-size", "16", "--epochs"]
 
     def done(work: Path) -> int:
-        epochs = 0
-        for folder in work.glob("models/faces/*"):
-            settings = folder / "settings.json"
+        epochs: dict[str, int] = {}
+        for folder in work.glob("models/faces/[a-z]*"):
+            settings, count = folder / "settings.json", 0
             if not settings.is_file() or read_json(settings)["epochs"] != EPOCHS:
                 continue
             if (folder / "model.keras").is_file():
-                epochs += EPOCHS + 1
+                count = EPOCHS + 1
             elif (folder / checkpoint.NAME).is_file():
-                epochs += checkpoint.read_arrays(folder / checkpoint.NAME)[1]
-        return epochs
+                count = checkpoint.read_arrays(folder / checkpoint.NAME)[1]
+            name = folder.name.removesuffix(".unfinished")
+            epochs[name] = max(epochs.get(name, 0), count)
+        return sum(epochs.values())
 
     return Stage(
         command, [*arguments, str(EPOCHS)], ("models/faces",), facts,
