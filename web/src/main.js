@@ -10,6 +10,8 @@ const WORDS = {
   unsure: "? unsure",
 };
 const MOST_PIXELS = 4096 * 4096; // more than phones' canvases hold
+const MOST_SIDE = 16384; // more than any browser's canvas takes
+const EXAMPLE = new URL("./example.webp", import.meta.url);
 const QUIET = 3000; // ms between announcements while the webcam runs
 
 const page = Object.fromEntries(
@@ -20,7 +22,7 @@ let models; // for the chosen backend
 let working = Promise.resolve(); // one thing is done at a time
 let stream; // of the webcam, while it runs
 let asking = false; // for the webcam
-let lastPhoto; // judged again when the backend changes
+let lastPhoto; // its pixels, judged again when the backend changes
 
 function say(text) {
   if (page.status.textContent !== text) page.status.textContent = text;
@@ -48,9 +50,13 @@ async function useBackend(name) {
 
 /** Draw something onto the canvas as large as it is and give its pixels. */
 function pixelsOf(source, width, height) {
-  const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (width * height)));
-  page.picture.width = Math.floor(width * shrink);
-  page.picture.height = Math.floor(height * shrink);
+  const shrink = Math.min(
+    1,
+    Math.sqrt(MOST_PIXELS / (width * height)),
+    MOST_SIDE / Math.max(width, height),
+  );
+  page.picture.width = Math.max(1, Math.floor(width * shrink));
+  page.picture.height = Math.max(1, Math.floor(height * shrink));
   context.fillStyle = "white"; // what shows through a transparent picture
   context.fillRect(0, 0, page.picture.width, page.picture.height);
   context.drawImage(source, 0, 0, page.picture.width, page.picture.height);
@@ -123,9 +129,8 @@ function spoken(label) {
   return (WORDS[label] ?? label).replace(/^\W+/, "");
 }
 
-async function judgePhoto(bitmap) {
-  lastPhoto = bitmap;
-  const image = pixelsOf(bitmap, bitmap.width, bitmap.height);
+async function judgePhoto(image) {
+  if (!models) throw new Error("the networks are not loaded");
   page.boxes.replaceChildren();
   page.faces.replaceChildren();
   say("Looking for faces …");
@@ -137,17 +142,26 @@ async function judgePhoto(bitmap) {
     `Finding faces took ${findTime.toFixed(0)} ms, judging them ${classifyTime.toFixed(0)} ms.`;
 }
 
-/** Judge a picture file; `source` is it or a promise of it. */
-async function takePhoto(source, name) {
-  await stopWebcam();
-  await inTurn(async () => {
-    const bitmap = await createImageBitmap(await source, {
+function judgeAgain() {
+  page.picture.width = lastPhoto.width; // the webcam may have drawn there since
+  page.picture.height = lastPhoto.height;
+  context.putImageData(lastPhoto, 0, 0);
+  return judgePhoto(lastPhoto);
+}
+
+/** Judge a picture file, which `source` gives. */
+function takePhoto(source, name) {
+  if (stream) release();
+  return inTurn(async () => {
+    const bitmap = await createImageBitmap(await source(), {
       colorSpaceConversion: "none",
       imageOrientation: "from-image",
     }).catch(() => {
       throw new Error("it is not a picture that this browser can show");
     });
-    await judgePhoto(bitmap);
+    lastPhoto = pixelsOf(bitmap, bitmap.width, bitmap.height);
+    bitmap.close(); // else its memory, of all its pixels, waits for the garbage collector
+    await judgePhoto(lastPhoto);
   }, `${name} cannot be judged`);
 }
 
@@ -157,8 +171,9 @@ async function startWebcam() {
   asking = true;
   const video = document.createElement("video");
   video.muted = video.playsInline = true;
+  let mine;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({
+    mine = await navigator.mediaDevices.getUserMedia({
       video: { facingMode: "user", width: { ideal: 640 }, height: { ideal: 480 } },
     });
   } catch (error) {
@@ -170,12 +185,11 @@ async function startWebcam() {
   } finally {
     asking = false;
   }
+  stream = mine;
   page.webcam.textContent = "Stop the webcam";
   page.webcam.setAttribute("aria-pressed", "true");
   say("Starting the webcam …");
-  video.srcObject = stream;
-  await video.play();
-  await inTurn(() => watch(video, stream), "The webcam stopped");
+  await inTurn(() => watch(video, mine), "The webcam stopped");
 }
 
 /** Judge frame after frame until the webcam is stopped or goes away. */
@@ -184,6 +198,8 @@ async function watch(video, from) {
   let previous = performance.now();
   let interval; // ms from frame to frame, smoothed
   try {
+    video.srcObject = from;
+    if (stream === from) await video.play();
     while (stream === from && from.active) {
       const image = pixelsOf(video, video.videoWidth, video.videoHeight);
       const text = show(await models.judge(image), image);
@@ -198,7 +214,10 @@ async function watch(video, from) {
         told = now;
       }
     }
+  } catch (error) {
+    if (stream === from) throw error; // else it was stopped meanwhile, which interrupts `play`
   } finally {
+    video.srcObject = null;
     if (stream === from) release();
   }
 }
@@ -224,12 +243,12 @@ function firstPicture(items) {
 page.choose.addEventListener("click", () => page.file.click());
 page.file.addEventListener("change", () => {
   const [file] = page.file.files;
-  if (file) takePhoto(file, file.name);
+  if (file) takePhoto(() => file, file.name);
   page.file.value = ""; // so that the same file can be chosen again
 });
 page.webcam.addEventListener("click", () => (stream ? stopWebcam() : startWebcam()));
 page.example.addEventListener("click", () => {
-  takePhoto(fetch("./example.webp").then((response) => response.blob()), "The example");
+  takePhoto(async () => (await fetch(EXAMPLE)).blob(), "The example");
 });
 page.backend.addEventListener("change", async () => {
   const live = Boolean(stream);
@@ -238,11 +257,12 @@ page.backend.addEventListener("change", async () => {
   await inTurn(() => useBackend(name), `${NAMES[name]} cannot be used; choose another`);
   if (!models) return;
   if (live) startWebcam();
-  else if (lastPhoto) inTurn(() => judgePhoto(lastPhoto), "The photo cannot be judged");
+  else if (lastPhoto) inTurn(judgeAgain, "The photo cannot be judged");
 });
+window.addEventListener("pagehide", () => stream && release()); // a page left behind sees nothing
 document.addEventListener("paste", (event) => {
   const file = firstPicture(event.clipboardData.files);
-  if (file) takePhoto(file, "What you pasted");
+  if (file) takePhoto(() => file, "What you pasted");
   else say("There is no picture on the clipboard.");
 });
 document.addEventListener("dragover", (event) => {
@@ -254,7 +274,7 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dropping");
   const file = firstPicture(event.dataTransfer.files);
-  if (file) takePhoto(file, file.name);
+  if (file) takePhoto(() => file, file.name);
   else say("Drop a picture from your files.");
 });
 
@@ -262,7 +282,13 @@ page.backend.replaceChildren(...backendsHere().map((name) => new Option(NAMES[na
 page.backend.disabled = false;
 await inTurn(() => useBackend(page.backend.value), "The networks cannot be loaded");
 if ("serviceWorker" in navigator) {
-  await navigator.serviceWorker.register("./sw.js");
-  await navigator.serviceWorker.ready;
-  page.offline.textContent = "It is now stored here and works without a network.";
+  try {
+    // The page's policy lets no other script be named by a text that a script made.
+    const policy = globalThis.trustedTypes?.createPolicy("page", { createScriptURL: (url) => url });
+    await navigator.serviceWorker.register(policy?.createScriptURL("./sw.js") ?? "./sw.js");
+    await navigator.serviceWorker.ready;
+    page.offline.textContent = "It is now stored here and works without a network.";
+  } catch {
+    // The browser stores nothing for this page, as in some private windows: it works all the same.
+  }
 }
