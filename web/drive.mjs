@@ -202,7 +202,7 @@ try {
           sent,
           status: document.querySelector("#status")?.textContent,
           speed: document.querySelector("#speed")?.textContent,
-          focus: document.activeElement.id,
+          focus: document.activeElement?.id,
           backends: [...document.querySelectorAll("#backend option")].map((o) => o.value),
           wide: document.documentElement.scrollWidth > window.innerWidth,
           faces: [...document.querySelectorAll("#faces li")].map((item, k) => ({

@@ -296,6 +296,22 @@ def torture_table() -> str:
                   "memory at most"], rows)
 
 
+def torture_page_table() -> str:
+    """The web page under attack, from reports/torture.json."""
+
+    def pair(row: dict, what: str) -> str:
+        early, late = (row.get(f"{what} MB, {when}") for when in ("early", "late"))
+        return "-" if early is None else f"{early:,.0f} MB, {late:,.0f} MB"
+
+    rows = [
+        [name, f"{row['minutes']:.0f} minutes" if "minutes" in row else f"{row['tried']:,}",
+         f"{row['failures']:,}", pair(row, "heap"), pair(row, "process")]
+        for name, row in read_json(REPORTS / "torture.json")["page"].items()
+    ]
+    return table(["the page", "tried", "failures", "JavaScript's heap after a tenth, at the end",
+                  "process after a tenth, at the end"], rows)
+
+
 def page_facts() -> str:
     """The web page's speed in headless Chromium, in a sentence."""
     row = read_json(REPORTS / "photos.json")["page"]
@@ -400,6 +416,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "photos-speed": photos_speed,
     "page": page_facts,
     "torture": torture_table,
+    "torture-page": torture_page_table,
     **{name: partial(make, RELEASE) for name, make in card.BLOCKS.items()},
     **finders.BLOCKS,
     "12k-copies": lambda: copies_table("face-mask-12k"),

@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 from facemask.io.files import FacemaskError, read_json, write_json
 from facemask.io.tables import REPORTS
-from facemask.torture import files
+from facemask.torture import files, page
 
 REPORT = REPORTS / "torture.json"
 # Each gives counts by what was tried, among them "failures".
 PARTS: dict[str, Callable[[], dict[str, dict]]] = {
     "files": files.measure,
+    "page": page.measure,
 }
 
 

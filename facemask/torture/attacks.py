@@ -1,5 +1,6 @@
 """What `facemask.torture.page` does to the page: scripts that try to break out, files that harm."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -120,11 +121,11 @@ def photo(seed: int, width: int = 640, height: int = 480) -> Image.Image:
     return Image.fromarray(scene)
 
 
-def named_files(folder: Path) -> list[Path]:
-    """Photos whose names, or texts inside, are HTML, and files of such names that are no photos."""
+def named_files(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Photos with HTML as their name and in the texts inside; and no photos, of the same names."""
     made = []
     small = photo(0)
-    for text in NAMES:
+    for text in names:
         exif = Image.Exif()
         for tag in (0x010E, 0x010F, 0x013B, 0x8298):  # description, maker, artist, copyright
             exif[tag] = text

@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,6 +28,8 @@ INJECTED = """"__pwned" in window || document.querySelectorAll(
     "#status *, #faces li *, #injected, [onerror], [onload]").length > 0"""
 ANSWER = re.compile(r"No face was found\.|\d+ faces?: |The picture was judged whole")
 REFUSED = "cannot be judged: it is not a picture that this browser can show"
+# A policy cannot keep a page from being left; only Trusted Types keep the HTML out that does it.
+OLDER = tuple(name for name in attacks.ATTEMPTS if name != "HTML with a refresh")
 POLICY = re.compile("Content Security Policy|TrustedHTML|TrustedScript|Trusted Type", re.IGNORECASE)
 
 
@@ -60,8 +62,12 @@ def elsewhere() -> Iterator[tuple[str, list[str]]]:
             thread.join()
 
 
-def security(site: Path, folder: Path) -> dict:
-    """Try to run a script in the page, and to send something to another origin."""
+def security(site: Path, folder: Path, names: Iterable[str] = attacks.ATTEMPTS) -> dict:
+    """Try to run a script in the page, and to send something to another origin.
+
+    Args:
+        names: of the attempts.
+    """
     visit = Visit("content security policy", folder)
     visit.do("open")
     good = str(visit.good)
@@ -69,7 +75,7 @@ def security(site: Path, folder: Path) -> dict:
     with elsewhere() as (address, asked):
         steps = {name: visit.do(
                      "attempt", script=attacks.script(name, address + name.replace(" ", "-")))
-                 for name in attacks.ATTEMPTS}  # fmt: skip
+                 for name in names}  # fmt: skip
         place = visit.run("location.pathname + new URL('.', document.baseURI).pathname")
         last = visit.do("drop", path=good)  # choosing would wait for what was stopped
         visit.go(site)
@@ -90,14 +96,15 @@ def without_trusted_types(site: Path, out: Path) -> Path:
     """The page as browsers read it that do not know Trusted Types."""
     shutil.copytree(site, out)
     page = out / "index.html"
-    page.write_text(re.sub("; require-trusted-types-for[^\"]*", "", page.read_text("utf-8")), "utf-8")
+    text = page.read_text("utf-8")
+    page.write_text(re.sub('; require-trusted-types-for[^"]*', "", text), "utf-8")
     return out
 
 
-def texts(site: Path, folder: Path) -> dict:
+def texts(site: Path, folder: Path, names: Iterable[str] = attacks.NAMES) -> dict:
     """Photos whose names and whose texts inside are HTML."""
     visit = Visit("file names and EXIF", folder)
-    files = attacks.named_files(folder)
+    files = attacks.named_files(folder, names)
     visit.do("open")
     first = visit.judge()
     steps = []
@@ -156,14 +163,14 @@ def _memory(visit: Visit, early: int, late: int) -> dict:
 def photos(site: Path, folder: Path, count: int = PHOTOS, early: int = EARLY) -> dict:
     """One photo after the other, of many sizes."""
     visit = Visit("photos", folder)
-    paths = [folder / f"{k}.jpg" for k in range(DIFFERENT)]
+    paths = [folder / f"{k}.jpg" for k in range(min(count, DIFFERENT))]
     for k, path in enumerate(paths):
         attacks.photo(k, 320 + 160 * (k % 10), 240 + 120 * (k % 7)).save(path)
     visit.do("open")
     first = visit.judge()
     memory, judged = [], []
     for done in range(1, count + 1):
-        judged.append(visit.judge(paths[done % DIFFERENT]))
+        judged.append(visit.judge(paths[done % len(paths)]))
         if done in (early, count):
             memory.append(visit.do("memory"))
     last = visit.judge()
@@ -208,12 +215,14 @@ def measure() -> dict[str, dict]:
         site, other = build(folder / "site"), build_other(folder / "other")
         parts = {
             "content security policy": lambda place: security(site, place),
+            "the same, without Trusted Types": lambda place: security(
+                without_trusted_types(site, place / "site"), place, OLDER),
             "file names and EXIF": lambda place: texts(site, place),
             "odd files": lambda place: oddities(site, place),
             f"{PHOTOS:,} photos": lambda place: photos(site, place),
             "webcam": lambda place: webcam(site, place),
             "back, second tab, update": lambda place: versions(site, other, place),
-        }
+        }  # fmt: skip
         counts = {}
         for number, (what, part) in enumerate(parts.items()):
             place = folder / str(number)

@@ -22,6 +22,8 @@ let models; // for the chosen backend
 let working = Promise.resolve(); // one thing is done at a time
 let stream; // of the webcam, while it runs
 let asking = false; // for the webcam
+const video = document.createElement("video"); // what it sees
+video.muted = video.playsInline = true;
 let lastPhoto; // its pixels, judged again when the backend changes
 
 function say(text) {
@@ -169,8 +171,6 @@ async function startWebcam() {
   if (!navigator.mediaDevices) return say("This browser gives no page here access to a webcam.");
   if (asking) return; // a second stream would never be stopped
   asking = true;
-  const video = document.createElement("video");
-  video.muted = video.playsInline = true;
   let mine;
   try {
     mine = await navigator.mediaDevices.getUserMedia({
@@ -189,17 +189,19 @@ async function startWebcam() {
   page.webcam.textContent = "Stop the webcam";
   page.webcam.setAttribute("aria-pressed", "true");
   say("Starting the webcam …");
-  await inTurn(() => watch(video, mine), "The webcam stopped");
+  await inTurn(() => watch(mine), "The webcam stopped");
 }
 
 /** Judge frame after frame until the webcam is stopped or goes away. */
-async function watch(video, from) {
+async function watch(from) {
   let told = -QUIET;
   let previous = performance.now();
   let interval; // ms from frame to frame, smoothed
   try {
-    video.srcObject = from;
-    if (stream === from) await video.play();
+    if (stream === from) {
+      video.srcObject = from;
+      await video.play();
+    }
     while (stream === from && from.active) {
       const image = pixelsOf(video, video.videoWidth, video.videoHeight);
       const text = show(await models.judge(image), image);
@@ -215,9 +217,8 @@ async function watch(video, from) {
       }
     }
   } catch (error) {
-    if (stream === from) throw error; // else it was stopped meanwhile, which interrupts `play`
+    if (stream === from) throw error; // else it was stopped before it had started
   } finally {
-    video.srcObject = null;
     if (stream === from) release();
   }
 }
@@ -225,6 +226,7 @@ async function watch(video, from) {
 function release() {
   for (const track of stream.getTracks()) track.stop();
   stream = undefined;
+  video.srcObject = null;
   page.webcam.textContent = "Use the webcam";
   page.webcam.setAttribute("aria-pressed", "false");
 }
@@ -284,8 +286,9 @@ await inTurn(() => useBackend(page.backend.value), "The networks cannot be loade
 if ("serviceWorker" in navigator) {
   try {
     // The page's policy lets no other script be named by a text that a script made.
-    const policy = globalThis.trustedTypes?.createPolicy("page", { createScriptURL: (url) => url });
-    await navigator.serviceWorker.register(policy?.createScriptURL("./sw.js") ?? "./sw.js");
+    const worker = { createScriptURL: () => "./sw.js" };
+    const policy = globalThis.trustedTypes?.createPolicy("page", worker) ?? worker;
+    await navigator.serviceWorker.register(policy.createScriptURL(""));
     await navigator.serviceWorker.ready;
     page.offline.textContent = "It is now stored here and works without a network.";
   } catch {
