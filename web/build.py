@@ -57,21 +57,26 @@ def build(model: Path, out: Path) -> None:
     install_packages()
     with write_whole(out) as partial:
         partial.mkdir()
-        shutil.copytree(FINDER.parent / "tfjs", partial / "finder")
-        halve(partial / "finder")
-        write_json(partial / "finder" / "settings.json", settings())
-        shutil.copytree(model / "tfjs", partial / "model")
-        halve(partial / "model")
-        write_json(partial / "model" / "labels.json", description | {"sure": read_sure(model)})
-        bundle(partial)
+        files = partial / "files"  # until the version is known
+        files.mkdir()
+        shutil.copytree(FINDER.parent / "tfjs", files / "finder")
+        halve(files / "finder")
+        write_json(files / "finder" / "settings.json", settings())
+        shutil.copytree(model / "tfjs", files / "model")
+        halve(files / "model")
+        write_json(files / "model" / "labels.json", description | {"sure": read_sure(model)})
+        bundle(files)
         scene, _ = draw_scene(np.random.default_rng(EXAMPLE_SEED), faces=4, width=960, height=540)
-        write_image(partial / "example.webp", scene, [cv2.IMWRITE_WEBP_QUALITY, 85])
+        write_image(files / "example.webp", scene, [cv2.IMWRITE_WEBP_QUALITY, 85])
         page = (HERE / "src" / "index.html").read_text(encoding="utf-8")
         page = page.replace("SIZE", str(description["input"]["size"]))
-        kept = [path for path in sorted(partial.rglob("*")) if path.is_file()]
         page = page.replace("<!-- EXPORTS -->", copy_exports(model, partial / "exports"))
-        (partial / "index.html").write_text(page, encoding="utf-8")
-        write_service_worker(partial, kept)
+        script = (HERE / "src" / "sw.js").read_text(encoding="utf-8")
+        version = digest(files, page + script)
+        files = files.rename(partial / version)
+        (partial / "index.html").write_text(page.replace("VERSION", version), encoding="utf-8")
+        script = fill_service_worker(script, version, files)
+        (partial / "sw.js").write_text(script, encoding="utf-8")
 
 
 def halve(model: Path) -> None:
@@ -114,11 +119,12 @@ def install_packages() -> None:
     """Install what package-lock.json names, unless that is done."""
     lock = HERE / "package-lock.json"
     done = PACKAGES / ".installed"
-    if done.exists() and done.read_text() == _digest([lock]):
+    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
+    if done.exists() and done.read_text() == wanted:
         return
     run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
     with write_whole(done) as partial:
-        partial.write_text(_digest([lock]))
+        partial.write_text(wanted)
 
 
 def bundle(out: Path) -> None:
@@ -158,23 +164,23 @@ def _rank(path: Path) -> tuple[int, str]:
     return list(KINDS.values()).index(_kind(path)), path.name
 
 
-def write_service_worker(out: Path, kept: list[Path]) -> None:
-    """Write the script that keeps the page for use without a network.
-
-    Args:
-        kept: the files it keeps, besides the page itself.
-    """
+def fill_service_worker(script: str, version: str, files: Path) -> str:
+    """The script that keeps the page for use without a network, for the files of a version."""
     # Every browser that knows module scripts with top-level await also has WASM's SIMD.
     unused = ("tfjs-backend-wasm.wasm", "tfjs-backend-wasm-threaded-simd.wasm")
-    kept = [path for path in kept if path.name not in unused and path.suffix != ".txt"]
-    urls = ["./", *(f"./{path.relative_to(out).as_posix()}" for path in kept)]
-    script = (HERE / "src" / "sw.js").read_text(encoding="utf-8")
-    script = script.replace("VERSION", _digest([out / "index.html", *kept])[:12])
-    (out / "sw.js").write_text(script.replace('["FILES"]', json.dumps(urls)), encoding="utf-8")
+    kept = [path.relative_to(files.parent).as_posix() for path in sorted(files.rglob("*"))
+            if path.is_file() and path.name not in unused and path.suffix != ".txt"]  # fmt: skip
+    script = script.replace('"VERSION"', json.dumps(version))
+    return script.replace('["FILES"]', json.dumps([f"./{name}" for name in kept]))
 
 
-def _digest(files: list[Path]) -> str:
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+def digest(folder: Path, text: str) -> str:
+    """Twelve digits that are others if a file of the folder, or the text, is another."""
+    whole = hashlib.sha256(text.encode())
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            whole.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return whole.hexdigest()[:12]
 
 
 def run(*command: str | Path) -> None:

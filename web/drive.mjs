@@ -1,6 +1,6 @@
 // Does in a real Chromium what a visitor of the built page does: node drive.mjs DIST < steps.json
 //
-// DIST is served on this machine below a path, compressed as GitHub Pages does it. Standard input
+// DIST is served on this machine below a path, compressed and for ten minutes as GitHub Pages does. Standard input
 // holds {chromium, arguments, steps}: the browser's file, further arguments for it, and a list of
 // steps such as {"do": "file", "path": "photo.png"}; see `actions`. Prints, as JSON, what each step
 // showed, and all that went wrong or was asked of another host.
@@ -18,21 +18,24 @@ const TYPES = {
   ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json",
   ".wasm": "application/wasm", ".webp": "image/webp",
 }; // prettier-ignore
+const AWAY = '<link rel="icon" href="data:," />Another page.';
 
-const dist = path.resolve(process.argv[2]);
+let dist = path.resolve(process.argv[2]); // what is served
 const { chromium: browserFile, arguments: more = [], steps } = JSON.parse(fs.readFileSync(0));
 
 let sent = 0; // bytes of content, as compressed
 const missing = [];
 const server = http.createServer((request, response) => {
   const name = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
+  if (name === "/away") return response.writeHead(200, { "content-type": "text/html" }).end(AWAY);
   const file = path.join(dist, name.replace(/^\/below\//, "/").replace(/\/$/, "/index.html"));
   if (!name.startsWith("/below/") || !fs.existsSync(file)) {
     missing.push(name);
     return response.writeHead(404).end();
   }
   const tag = `"${fs.statSync(file).mtimeMs}"`;
-  const head = { "content-type": TYPES[path.extname(file)] ?? "application/octet-stream", etag: tag };
+  const type = TYPES[path.extname(file)] ?? "application/octet-stream";
+  const head = { "content-type": type, "cache-control": "max-age=600", etag: tag };
   if (request.headers["if-none-match"] === tag) return response.writeHead(304, head).end();
   const body = zlib.gzipSync(fs.readFileSync(file));
   sent += body.length;
@@ -40,6 +43,7 @@ const server = http.createServer((request, response) => {
 });
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 const home = `http://127.0.0.1:${server.address().port}/below/`;
+const away = new URL("/away", home).href;
 
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), "facemask-browser-"));
 const context = await chromium.launchPersistentContext(profile, {
@@ -52,23 +56,29 @@ const context = await chromium.launchPersistentContext(profile, {
     "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--use-fake-ui-for-media-stream", ...more,
   ], // prettier-ignore
+  ignoreDefaultArgs: ["--disable-back-forward-cache"], // visitors have it
   permissions: ["clipboard-read", "clipboard-write"],
 });
-const page = context.pages()[0] ?? (await context.newPage());
 context.setDefaultTimeout(PATIENCE);
 const errors = [];
 const elsewhere = [];
-page.on("console", (message) => {
-  if (["error", "warning"].includes(message.type())) errors.push(message.text());
+context.on("page", (tab) => {
+  tab.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) errors.push(message.text());
+  });
+  tab.on("pageerror", (error) => errors.push(String(error)));
+  tab.on("crash", () => errors.push("the tab crashed"));
 });
-page.on("pageerror", (error) => errors.push(String(error)));
 context.on("request", (request) => {
   const url = request.url();
-  if (!url.startsWith(home) && !/^(data|blob):/.test(url)) elsewhere.push(url);
+  if (!url.startsWith(home) && url !== away && !/^(data|blob):/.test(url)) elsewhere.push(url);
 });
+const tabs = { first: await context.newPage() };
+let page = tabs.first; // the tab that steps are done in
+await context.pages().find((tab) => tab !== page)?.close();
 
-const settled = () =>
-  page.waitForFunction(() => document.querySelector("#stage").ariaBusy === "false");
+const until = (condition) => page.waitForFunction(condition).then((handle) => handle.dispose());
+const settled = () => until(() => document.querySelector("#stage")?.ariaBusy === "false");
 
 /** Give the page a file the way the step says, made inside the page from its bytes. */
 const give = (kind, file) =>
@@ -86,11 +96,32 @@ const give = (kind, file) =>
     [kind, path.basename(file), fs.readFileSync(file).toString("base64")],
   );
 
+/** The resident memory of this browser's processes of a type, in MB; null where there is no /proc. */
+function resident(type) {
+  if (!fs.existsSync("/proc/self/status")) return null;
+  const read = (pid, name) => {
+    try {
+      return fs.readFileSync(`/proc/${pid}/${name}`, "latin1");
+    } catch {
+      return ""; // it has ended
+    }
+  };
+  const parents = new Map();
+  for (const pid of fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    parents.set(pid, /^PPid:\s+(\d+)/m.exec(read(pid, "status"))?.[1]);
+  }
+  const ours = (pid) => pid === String(process.pid) || (parents.has(pid) && ours(parents.get(pid)));
+  const kilobytes = [...parents.keys()]
+    .filter((pid) => read(pid, "cmdline").includes(`--type=${type}`) && ours(pid))
+    .map((pid) => Number(/^VmRSS:\s+(\d+)/m.exec(read(pid, "status"))?.[1] ?? 0));
+  return kilobytes.reduce((a, b) => a + b, 0) / 1000;
+}
+
 const actions = {
   /** Open the page and wait until it is stored for use without a network. */
   async open({ keep = true }) {
     await page.goto(home);
-    if (keep) await page.waitForFunction(() => document.querySelector("#offline").textContent);
+    if (keep) await until(() => document.querySelector("#offline").textContent);
     await settled();
   },
   file: ({ path }) => page.setInputFiles("#file", path).then(settled),
@@ -101,7 +132,7 @@ const actions = {
   /** Run the webcam for some seconds; what the page shows is read while it runs. */
   async webcam({ seconds }) {
     await page.click("#webcam");
-    await page.waitForFunction(() => /frames/.test(document.querySelector("#speed").textContent));
+    await until(() => /frames/.test(document.querySelector("#speed").textContent));
     await page.waitForTimeout(1000 * seconds);
   },
   stop: () => page.click("#webcam").then(settled),
@@ -119,9 +150,45 @@ const actions = {
     await page.setViewportSize({ width, height });
     await page.emulateMedia({ colorScheme: dark ? "dark" : "light" });
   },
-  screenshot: ({ path, full = false }) => page.screenshot({ path, fullPage: full }),
+  screenshot: ({ path, full = false }) => page.screenshot({ path, fullPage: full }).then(() => null),
   tree: () => page.ariaSnapshot?.() ?? page.locator("body").ariaSnapshot(),
   run: ({ script }) => page.evaluate(script),
+  /** Run a script that may take the page away; it is opened in a new tab then, and null given. */
+  async attempt({ script }) {
+    const value = await page.evaluate(script).catch(() => null);
+    if (page.url().split("#")[0] === home && value) return value;
+    const [name] = Object.entries(tabs).find(([, tab]) => tab === page);
+    await page.close();
+    page = tabs[name] = await context.newPage();
+    await actions.open({ keep: false });
+    return null;
+  },
+  wait: ({ seconds }) => page.waitForTimeout(1000 * seconds),
+  /** Wait until a script gives something true. */
+  until: ({ script }) => until(script),
+  /** Serve another folder from now on, in the same place. */
+  serve({ path: folder }) {
+    dist = path.resolve(folder);
+  },
+  /** Do what follows in the tab of this name, an empty one if it is new. */
+  async tab({ name }) {
+    page = tabs[name] ??= await context.newPage();
+    await page.bringToFront();
+  },
+  reload: () => page.reload().then(settled),
+  leave: () => page.goto(away).then(() => null),
+  /** Come back to the page, which the browser has kept or loads anew. */
+  back: () => page.goBack({ waitUntil: "commit" }).then(settled),
+  /** What the page holds after its garbage is collected, in MB, and how many tensors. */
+  async memory() {
+    const session = await context.newCDPSession(page);
+    await session.send("HeapProfiler.enable");
+    for (let k = 0; k < 3; k++) await session.send("HeapProfiler.collectGarbage");
+    const { usedSize } = await session.send("Runtime.getHeapUsage");
+    await session.detach();
+    const tensors = await page.evaluate(() => globalThis._tfengine?.memory().numTensors);
+    return { heap: usedSize / 1e6, tensors, renderer: resident("renderer"), gpu: resident("gpu") };
+  },
 };
 
 const results = [];
@@ -133,9 +200,9 @@ try {
         ([value, sent]) => ({
           value,
           sent,
-          status: document.querySelector("#status").textContent,
-          speed: document.querySelector("#speed").textContent,
-          focus: document.activeElement.id,
+          status: document.querySelector("#status")?.textContent,
+          speed: document.querySelector("#speed")?.textContent,
+          focus: document.activeElement?.id,
           backends: [...document.querySelectorAll("#backend option")].map((o) => o.value),
           wide: document.documentElement.scrollWidth > window.innerWidth,
           faces: [...document.querySelectorAll("#faces li")].map((item, k) => ({
@@ -147,7 +214,7 @@ try {
             tag: document.querySelectorAll(".box span")[k]?.textContent,
           })),
         }),
-        [typeof value === "object" ? null : value, sent],
+        [value ?? null, sent],
       ),
     );
   }

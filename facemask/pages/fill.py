@@ -296,36 +296,53 @@ def licences_table() -> str:
     return table(["part", "licence", "packages"], rows)
 
 
-def torture_table() -> str:
-    """Spoilt files and what became of them, from reports/torture.json."""
+def torture(part: str, render: Callable[[dict], str]) -> str:
+    """One part of reports/torture.json, as `render` shows it, if it has been measured."""
+    figures = read_json(REPORTS / "torture.json").get(part)
+    return render(figures) if figures else "Not measured yet: `make torture`."
+
+
+def torture_files(figures: dict) -> str:
+    """Spoilt files and what became of them."""
     rows = [
-        [part, *(f"{row[key]:,}" for key in
-                 ("inputs", "accepted", "refused with a message", "failures")),
-         f"{row['slowest, ms of processor time']:,.0f} ms", f"{row['peak MB']:,.0f} MB"]
-        for part, row in sorted(read_json(REPORTS / "torture.json")["files"].items())
+        [part, f"{row['inputs']:,}", f"{row['accepted']:,}", f"{row['refused with a message']:,}",
+         f"{row['failures']:,}", f"{row['slowest, ms of processor time']:,.0f} ms",
+         f"{row['peak MB']:,.0f} MB"]
+        for part, row in sorted(figures.items())
     ]
     return table(["files", "tried", "accepted", "refused with a message", "failures", "slowest",
                   "memory at most"], rows)
 
 
-def kills_table() -> str:
-    """Stages that were killed, and what came of it, from reports/torture.json."""
-    counts = read_json(REPORTS / "torture.json").get("kills")
-    if not counts:
-        return "Not measured yet: `make torture`."
-    columns = ("kills", "restarts", "rounds", "left behind", "failures")
-    return table(["stage", *columns], [
-        [name, *(f"{row[key]:,}" for key in columns)] for name, row in counts.items()
+def torture_counts(what: str, columns: tuple[str, ...], figures: dict) -> str:
+    """Counts by stage."""
+    return table([what, *columns], [
+        [name, *(f"{row[key]:,}" for key in columns)] for name, row in figures.items()
     ])
 
 
-def torture_disks() -> str:
-    """Runs on disks that refuse, from reports/torture.json."""
-    keys = ("full", "read-only", "no permission", "clock", "refused with a message", "failures")
-    rows = [[stage, *(str(row[key]) for key in keys)]
-            for stage, row in read_json(REPORTS / "torture.json")["disks"].items()]
-    return table(["stage", "full", "read-only", "no permission", "clock set back",
-                  "refused with a message", "failures"], rows)
+def torture_page(figures: dict) -> str:
+    """The web page under attack."""
+
+    def pair(row: dict, what: str) -> str:
+        early, late = (row.get(f"{what} MB, {when}") for when in ("early", "late"))
+        return "-" if early is None else f"{early:,.0f} MB, {late:,.0f} MB"
+
+    rows = [
+        [name, f"{row['minutes']:.0f} minutes" if "minutes" in row else f"{row['tried']:,}",
+         f"{row['failures']:,}", pair(row, "heap"), pair(row, "process")]
+        for name, row in figures.items()
+    ]
+    return table(["the page", "tried", "failures", "JavaScript's heap after a tenth, at the end",
+                  "process after a tenth, at the end"], rows)
+
+
+def torture_facts(figures: dict) -> str:
+    """Each row's figures in words."""
+    rows = [[name, *("; ".join(f"{key}: {value:,}" for key, value in row.items()
+                               if key != "failures"), f"{row['failures']:,}")]
+            for name, row in figures.items()]  # fmt: skip
+    return table(["what", "figures", "failures"], rows)
 
 
 def page_facts() -> str:
@@ -432,9 +449,15 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "photos-speed": photos_speed,
     "page": page_facts,
     "licences": licences_table,
-    "torture": torture_table,
-    "torture-kills": kills_table,
-    "torture-disks": torture_disks,
+    "torture": lambda: torture("files", torture_files),
+    "torture-kills": lambda: torture("kills", partial(
+        torture_counts, "stage", ("kills", "restarts", "rounds", "left behind", "failures"))),
+    "torture-disks": lambda: torture("disks", partial(
+        torture_counts, "stage",
+        ("full", "read-only", "no permission", "clock", "refused with a message", "failures"))),
+    "torture-page": lambda: torture("page", torture_page),
+    "torture-long": lambda: torture("long", torture_facts),
+    "torture-same": lambda: torture("same", torture_facts),
     **{name: partial(make, RELEASE) for name, make in card.BLOCKS.items()},
     **finders.BLOCKS,
     "12k-copies": lambda: copies_table("face-mask-12k"),

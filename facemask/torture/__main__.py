@@ -9,13 +9,15 @@ from collections.abc import Callable
 
 from facemask.io.files import FacemaskError, read_json, write_json
 from facemask.io.tables import REPORTS
-from facemask.torture import disks, files, long, same
+from facemask.torture import files, long, same
+from facemask.torture.faults import disks
+from facemask.torture.webpage import page
 
 REPORT = REPORTS / "torture.json"
 
 
 def _kills() -> dict[str, dict]:
-    from facemask.torture import kills  # imports TensorFlow
+    from facemask.torture.faults import kills  # imports TensorFlow
 
     return kills.measure()
 
@@ -27,6 +29,7 @@ PARTS: dict[str, Callable[[], dict[str, dict]]] = {
     "same": same.measure,
     "kills": _kills,
     "disks": disks.measure,
+    "page": page.measure,
 }
 
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from facemask import CLASSES
 from facemask.io.files import ROOT
-from facemask.torture import disks
-from facemask.torture.small_disk import disk
-from facemask.torture.writers import FACEMASK, Stage
+from facemask.torture.faults import disks
+from facemask.torture.faults.small_disk import disk
+from facemask.torture.faults.writers import FACEMASK, Stage
 
 # Each writes product.txt, 100 kB, and does one thing wrong; "as it should be" does not.
 START = """

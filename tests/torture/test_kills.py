@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from facemask.io.files import FacemaskError, write_whole
-from facemask.torture import kills
-from facemask.torture.killing import Stage, Torture, begins, left
+from facemask.torture.faults import kills
+from facemask.torture.faults.killing import Stage, Torture, begins, left
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 

@@ -10,6 +10,8 @@ const WORDS = {
   unsure: "? unsure",
 };
 const MOST_PIXELS = 4096 * 4096; // more than phones' canvases hold
+const MOST_SIDE = 16384; // more than any browser's canvas takes
+const EXAMPLE = new URL("./example.webp", import.meta.url);
 const QUIET = 3000; // ms between announcements while the webcam runs
 
 const page = Object.fromEntries(
@@ -20,7 +22,9 @@ let models; // for the chosen backend
 let working = Promise.resolve(); // one thing is done at a time
 let stream; // of the webcam, while it runs
 let asking = false; // for the webcam
-let lastPhoto; // judged again when the backend changes
+const video = document.createElement("video"); // what it sees
+video.muted = video.playsInline = true;
+let lastPhoto; // its pixels, judged again when the backend changes
 
 function say(text) {
   if (page.status.textContent !== text) page.status.textContent = text;
@@ -48,9 +52,13 @@ async function useBackend(name) {
 
 /** Draw something onto the canvas as large as it is and give its pixels. */
 function pixelsOf(source, width, height) {
-  const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (width * height)));
-  page.picture.width = Math.floor(width * shrink);
-  page.picture.height = Math.floor(height * shrink);
+  const shrink = Math.min(
+    1,
+    Math.sqrt(MOST_PIXELS / (width * height)),
+    MOST_SIDE / Math.max(width, height),
+  );
+  page.picture.width = Math.max(1, Math.floor(width * shrink));
+  page.picture.height = Math.max(1, Math.floor(height * shrink));
   context.fillStyle = "white"; // what shows through a transparent picture
   context.fillRect(0, 0, page.picture.width, page.picture.height);
   context.drawImage(source, 0, 0, page.picture.width, page.picture.height);
@@ -123,9 +131,8 @@ function spoken(label) {
   return (WORDS[label] ?? label).replace(/^\W+/, "");
 }
 
-async function judgePhoto(bitmap) {
-  lastPhoto = bitmap;
-  const image = pixelsOf(bitmap, bitmap.width, bitmap.height);
+async function judgePhoto(image) {
+  if (!models) throw new Error("the networks are not loaded");
   page.boxes.replaceChildren();
   page.faces.replaceChildren();
   say("Looking for faces …");
@@ -137,17 +144,26 @@ async function judgePhoto(bitmap) {
     `Finding faces took ${findTime.toFixed(0)} ms, judging them ${classifyTime.toFixed(0)} ms.`;
 }
 
-/** Judge a picture file; `source` is it or a promise of it. */
-async function takePhoto(source, name) {
-  await stopWebcam();
-  await inTurn(async () => {
-    const bitmap = await createImageBitmap(await source, {
+function judgeAgain() {
+  page.picture.width = lastPhoto.width; // the webcam may have drawn there since
+  page.picture.height = lastPhoto.height;
+  context.putImageData(lastPhoto, 0, 0);
+  return judgePhoto(lastPhoto);
+}
+
+/** Judge a picture file, which `source` gives. */
+function takePhoto(source, name) {
+  if (stream) release();
+  return inTurn(async () => {
+    const bitmap = await createImageBitmap(await source(), {
       colorSpaceConversion: "none",
       imageOrientation: "from-image",
     }).catch(() => {
       throw new Error("it is not a picture that this browser can show");
     });
-    await judgePhoto(bitmap);
+    lastPhoto = pixelsOf(bitmap, bitmap.width, bitmap.height);
+    bitmap.close(); // else its memory, of all its pixels, waits for the garbage collector
+    await judgePhoto(lastPhoto);
   }, `${name} cannot be judged`);
 }
 
@@ -155,10 +171,9 @@ async function startWebcam() {
   if (!navigator.mediaDevices) return say("This browser gives no page here access to a webcam.");
   if (asking) return; // a second stream would never be stopped
   asking = true;
-  const video = document.createElement("video");
-  video.muted = video.playsInline = true;
+  let mine;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({
+    mine = await navigator.mediaDevices.getUserMedia({
       video: { facingMode: "user", width: { ideal: 640 }, height: { ideal: 480 } },
     });
   } catch (error) {
@@ -170,20 +185,23 @@ async function startWebcam() {
   } finally {
     asking = false;
   }
+  stream = mine;
   page.webcam.textContent = "Stop the webcam";
   page.webcam.setAttribute("aria-pressed", "true");
   say("Starting the webcam …");
-  video.srcObject = stream;
-  await video.play();
-  await inTurn(() => watch(video, stream), "The webcam stopped");
+  await inTurn(() => watch(mine), "The webcam stopped");
 }
 
 /** Judge frame after frame until the webcam is stopped or goes away. */
-async function watch(video, from) {
+async function watch(from) {
   let told = -QUIET;
   let previous = performance.now();
   let interval; // ms from frame to frame, smoothed
   try {
+    if (stream === from) {
+      video.srcObject = from;
+      await video.play();
+    }
     while (stream === from && from.active) {
       const image = pixelsOf(video, video.videoWidth, video.videoHeight);
       const text = show(await models.judge(image), image);
@@ -198,6 +216,8 @@ async function watch(video, from) {
         told = now;
       }
     }
+  } catch (error) {
+    if (stream === from) throw error; // else it was stopped before it had started
   } finally {
     if (stream === from) release();
   }
@@ -206,6 +226,7 @@ async function watch(video, from) {
 function release() {
   for (const track of stream.getTracks()) track.stop();
   stream = undefined;
+  video.srcObject = null;
   page.webcam.textContent = "Use the webcam";
   page.webcam.setAttribute("aria-pressed", "false");
 }
@@ -224,12 +245,12 @@ function firstPicture(items) {
 page.choose.addEventListener("click", () => page.file.click());
 page.file.addEventListener("change", () => {
   const [file] = page.file.files;
-  if (file) takePhoto(file, file.name);
+  if (file) takePhoto(() => file, file.name);
   page.file.value = ""; // so that the same file can be chosen again
 });
 page.webcam.addEventListener("click", () => (stream ? stopWebcam() : startWebcam()));
 page.example.addEventListener("click", () => {
-  takePhoto(fetch("./example.webp").then((response) => response.blob()), "The example");
+  takePhoto(async () => (await fetch(EXAMPLE)).blob(), "The example");
 });
 page.backend.addEventListener("change", async () => {
   const live = Boolean(stream);
@@ -238,11 +259,12 @@ page.backend.addEventListener("change", async () => {
   await inTurn(() => useBackend(name), `${NAMES[name]} cannot be used; choose another`);
   if (!models) return;
   if (live) startWebcam();
-  else if (lastPhoto) inTurn(() => judgePhoto(lastPhoto), "The photo cannot be judged");
+  else if (lastPhoto) inTurn(judgeAgain, "The photo cannot be judged");
 });
+window.addEventListener("pagehide", () => stream && release()); // a page left behind sees nothing
 document.addEventListener("paste", (event) => {
   const file = firstPicture(event.clipboardData.files);
-  if (file) takePhoto(file, "What you pasted");
+  if (file) takePhoto(() => file, "What you pasted");
   else say("There is no picture on the clipboard.");
 });
 document.addEventListener("dragover", (event) => {
@@ -254,7 +276,7 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dropping");
   const file = firstPicture(event.dataTransfer.files);
-  if (file) takePhoto(file, file.name);
+  if (file) takePhoto(() => file, file.name);
   else say("Drop a picture from your files.");
 });
 
@@ -262,7 +284,14 @@ page.backend.replaceChildren(...backendsHere().map((name) => new Option(NAMES[na
 page.backend.disabled = false;
 await inTurn(() => useBackend(page.backend.value), "The networks cannot be loaded");
 if ("serviceWorker" in navigator) {
-  await navigator.serviceWorker.register("./sw.js");
-  await navigator.serviceWorker.ready;
-  page.offline.textContent = "It is now stored here and works without a network.";
+  try {
+    // The page's policy lets no other script be named by a text that a script made.
+    const worker = { createScriptURL: () => "./sw.js" };
+    const policy = globalThis.trustedTypes?.createPolicy("page", worker) ?? worker;
+    await navigator.serviceWorker.register(policy.createScriptURL(""));
+    await navigator.serviceWorker.ready;
+    page.offline.textContent = "It is now stored here and works without a network.";
+  } catch {
+    // The browser stores nothing for this page, as in some private windows: it works all the same.
+  }
 }

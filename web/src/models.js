@@ -6,11 +6,14 @@ import * as tf from "@tensorflow/tfjs-core";
 import { cropFace, findFaces, isFaceCrop } from "./faces.js";
 import { resize, toFloats } from "./pixels.js";
 
+// Beside this script lie the files of its own version; see web/src/sw.js.
+const beside = (path) => new URL(path, import.meta.url).href;
+
 // Each backend is fetched when it is first chosen.
 const BACKENDS = {
   wasm: async () => {
     const { setWasmPaths } = await import("@tensorflow/tfjs-backend-wasm");
-    setWasmPaths("./");
+    setWasmPaths(beside("./"));
   },
   webgl: () => import("@tensorflow/tfjs-backend-webgl"),
   webgpu: () => import("@tensorflow/tfjs-backend-webgpu"),
@@ -41,10 +44,10 @@ export async function load(backend) {
   await start(backend);
   const json = async (path) => (await fetch(path)).json();
   const [settings, { labels, input, sure }, finder, classifier] = await Promise.all([
-    json("./finder/settings.json"),
-    json("./model/labels.json"),
-    loadGraphModel("./finder/model.json"),
-    loadGraphModel("./model/model.json"),
+    json(beside("./finder/settings.json")),
+    json(beside("./model/labels.json")),
+    loadGraphModel(beside("./finder/model.json")),
+    loadGraphModel(beside("./model/model.json")),
   ]);
 
   // The converter's names of the outputs say nothing, so the maps are told apart by their shapes.

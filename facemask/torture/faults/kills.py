@@ -29,7 +29,7 @@ from facemask.datasets.sample import draw_picture, draw_scene
 from facemask.io.files import IN_CLONE, ROOT, FacemaskError, read_json
 from facemask.models import checkpoint
 from facemask.models.train import train
-from facemask.torture.killing import Stage, Torture
+from facemask.torture.faults.killing import Stage, Torture
 
 SIZE = ["--image-size", "32"]  # small, so that most of a stage is not arithmetic
 EPOCHS = 5

@@ -71,7 +71,7 @@ class _Forked:
 
     def __init__(self, stage: Stage, arguments: list[str], work: Path):
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["facemask.torture.kills"])
+        context.set_forkserver_preload(["facemask.torture.faults.kills"])
         self._process = context.Process(
             target=_begin, args=(stage.command, arguments, work, work.with_suffix(".log"))
         )

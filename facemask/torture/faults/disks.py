@@ -34,9 +34,16 @@ from tqdm import tqdm
 
 from facemask.io.files import ROOT, FacemaskError, read_json, write_json
 from facemask.io.tables import REPORTS
-from facemask.torture.small_disk import BLOCK, Disk, disk
-from facemask.torture.writers import Stage, content, contents, environment, make_inputs, matches
-from facemask.torture.writers import stages as all_stages
+from facemask.torture.faults.small_disk import BLOCK, Disk, disk
+from facemask.torture.faults.writers import (
+    Stage,
+    content,
+    contents,
+    environment,
+    make_inputs,
+    matches,
+)
+from facemask.torture.faults.writers import stages as all_stages
 
 PATIENCE = 900  # seconds after which a run counts as one that waits for ever
 MOST_LINES = 3  # of a message

@@ -1,0 +1,1 @@
+"""The web page, attacked, fed with odd files and left open for long: start with `page`."""
