@@ -339,8 +339,11 @@ def torture_page(figures: dict) -> str:
 
 def torture_facts(figures: dict) -> str:
     """Each row's figures in words."""
-    rows = [[name, *("; ".join(f"{key}: {value:,}" for key, value in row.items()
-                               if key != "failures"), f"{row['failures']:,}")]
+    def text(value: float) -> str:
+        return f"{value:,}" if isinstance(value, int) or value >= 0.1 else f"{value:.1e}"
+
+    rows = [[name, "; ".join(f"{key}: {text(value)}" for key, value in row.items()
+                             if key != "failures"), f"{row['failures']:,}"]
             for name, row in figures.items()]  # fmt: skip
     return table(["what", "figures", "failures"], rows)
 
