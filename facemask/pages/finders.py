@@ -69,7 +69,8 @@ def training_facts() -> str:
     """What the training was, from models/finder."""
     settings, clock = (read_json(FOLDER / f"{name}.json") for name in ("settings", "clock"))
     parameters = read_json(FOLDER / "exports.json")["parameters"]
-    return (f"{parameters:,} parameters; {clock['epochs']} epochs of {settings['steps']} "
+    courses = " and ".join(str(course["epochs"]) for course in settings["courses"])
+    return (f"{parameters:,} parameters; {courses} epochs of {settings['steps']} "
             f"batches in {clock['seconds'] / 60:.0f} minutes of two cores, seed "
             f"{settings['seed']}.")
 

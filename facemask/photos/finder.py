@@ -41,8 +41,8 @@ ENLARGE = 4.0
 # Most false faces are small. Chosen for the most recall at one false face in ten validation photos.
 THRESHOLD = 0.42
 SMALL, SMALL_EXTRA = 24, 0.18
-SAME = 0.45
-NESTED = 0.8
+SAME = 0.35
+NESTED = 0.5
 MULTIPLE = 32
 STRIDES = (8, 16, 32)  # pixels a cell of each of the network's levels, finest first
 # See is_face_crop.
