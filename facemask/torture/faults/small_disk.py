@@ -67,6 +67,7 @@ class Disk:
 
     def leave(self, blocks: int) -> None:
         """Fill it until so many blocks are free."""
+        os.sync()  # what was removed is free only then
         with open(self.top / BALLAST, "ab") as file:
             size = 0
             # What the file system notes of a large file takes blocks too, so in steps.
