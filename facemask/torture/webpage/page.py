@@ -208,7 +208,7 @@ def webcam(site: Path, folder: Path, minutes: float = MINUTES) -> dict:
 
 
 def measure() -> dict[str, dict]:
-    """All of it; a visit that does not get to its end, as when the page hangs, counts as one failure.
+    """All of it; a visit that hangs, or does not get to its end, counts as one failure.
 
     Raises:
         FacemaskError: there is no Chromium, or the page cannot be built.
