@@ -19,8 +19,8 @@ def test_killed_and_started_again(make, tmp_path):
     work = tmp_path / "work"
     work.mkdir()
     torture = Torture(make.__name__, make(work), work)
-    counts = torture.run(3)
-    assert counts["kills"] == counts["restarts"] == 3 and counts["rounds"] >= 1
+    counts = torture.run(2)
+    assert counts["kills"] == counts["restarts"] == 2 and counts["rounds"] >= 1
     assert not torture.problems and counts["failures"] == counts["left behind"] == 0
 
 
@@ -77,7 +77,7 @@ def refusing(arguments: list[str]) -> int:
 
 
 def _write(*files) -> None:
-    for number in range(40):
+    for number in range(25):
         for file in files:
             print(number, file=file, flush=True)
         time.sleep(0.01)
@@ -101,7 +101,7 @@ def test_a_fault_is_seen(command, problem, tmp_path, capsys):
     work.mkdir()
     stage = Stage(command, [], ("out",), grows=("journal",), done=lines)
     torture = Torture(command.__name__, stage, work)
-    for seed in range(5):  # until a kill has met it at work
+    for seed in range(3):  # until a kill has met it at work
         torture.run(torture.counts["kills"] + 4, seed)
     seen = [text for text in torture.problems if problem and re.search(problem, text)]
     assert bool(seen) == bool(problem), torture.problems

@@ -7,6 +7,7 @@ has to come of it.
 
 import json
 import re
+import runpy
 import shutil
 import sys
 import tempfile
@@ -23,7 +24,7 @@ import facemask.evaluation.cross_dataset
 import facemask.evaluation.evaluate
 import facemask.exports.export
 import facemask.photos.batch  # noqa: F401
-from facemask import CLASSES, cli
+from facemask import CLASSES
 from facemask.datasets.prepare import prepare
 from facemask.datasets.sample import draw_picture, draw_scene
 from facemask.io.files import IN_CLONE, ROOT, FacemaskError, read_json
@@ -36,9 +37,10 @@ EPOCHS = 5
 
 
 def command(arguments: list[str]) -> int:
-    """`facemask`, as it is called in a terminal."""
+    """`python -m facemask`, as in a terminal; by its name, as no room may import the commands."""
     sys.argv = ["facemask", *arguments]
-    return cli.main()
+    runpy.run_module("facemask", run_name="__main__")
+    return 0
 
 
 def facts(path: Path) -> object:

@@ -9,6 +9,7 @@ versions in one page, or a page that no longer judges a good photo. Needs Node.j
 
 import re
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from facemask.benchmarks import browser
+from facemask.io.files import FacemaskError
 from facemask.torture.webpage import attacks
 from facemask.torture.webpage.versions import versions
 from facemask.torture.webpage.visit import Visit, build, build_other
@@ -205,11 +208,12 @@ def webcam(site: Path, folder: Path, minutes: float = MINUTES) -> dict:
 
 
 def measure() -> dict[str, dict]:
-    """All of it.
+    """All of it; a visit that hangs, or does not get to its end, counts as one failure.
 
     Raises:
-        FacemaskError: the page cannot be built, or a browser did not get to the end of a visit.
+        FacemaskError: there is no Chromium, or the page cannot be built.
     """
+    browser.find()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         site, other = build(folder / "site"), build_other(folder / "other")
@@ -227,5 +231,9 @@ def measure() -> dict[str, dict]:
         for number, (what, part) in enumerate(parts.items()):
             place = folder / str(number)
             place.mkdir()
-            counts[what] = part(place)
+            try:
+                counts[what] = part(place)
+            except FacemaskError as error:
+                print(f"page, {what}: {error}", file=sys.stderr)
+                counts[what] = {"tried": 1, "failures": 1}
     return counts
