@@ -85,7 +85,12 @@ def watch(arguments: list[str | Path], errors: Path) -> Watched:
 
 def _start(arguments: list[str | Path], stream: BinaryIO) -> subprocess.Popen:
     command = [sys.executable, "-m", "facemask", "predict", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=stream)
+
+    def hear_ctrl_c() -> None:  # which what a shell has put into the background does not
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=stream,
+                            preexec_fn=hear_ctrl_c)  # fmt: skip
 
 
 def bars(text: str) -> list[tuple[int, int]]:
