@@ -5,8 +5,10 @@ as PNG, so that training reads it fast and without loss, however the publisher h
 `files.csv` in the split folder says where each came from, `prepare.json` what was found.
 """
 
+import contextlib
 import csv
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -292,9 +294,10 @@ def _complete_splits(
         group = group_callable(paths, duplicates.group_pictures(paths), ratio, seed)
     made = folder / "made"
     # `group` has dealt the groups out already, and shuffling them would undo that.
-    splitfolders.ratio(
-        unsplit, made, seed=seed, ratio=ratio, group=group, shuffle=group is None, move=True
-    )
+    with contextlib.redirect_stderr(io.StringIO()):  # its bar would outlive an error
+        splitfolders.ratio(
+            unsplit, made, seed=seed, ratio=ratio, group=group, shuffle=group is None, move=True
+        )
     for split, made_name in zip(SPLITS, ("train", "val", "test")):
         if split == "train" or split in missing:
             (made / made_name).rename(folder / split)
