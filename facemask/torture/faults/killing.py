@@ -41,7 +41,8 @@ class Stage(NamedTuple):
         at_once: the products come into sight together; else one file after the other.
         grows: names of files that grow as work is done. What has been written of those that an
             undisturbed run leaves too, has to be a beginning of theirs.
-        done: from the working folder to how much work is done; it may never become less.
+        done: from the working folder to how much work is done, which may never become less; None: all,
+            so that a new start begins anew.
         earlier: arguments that give other products, which stand there when every second round
             begins; none: they never do.
         forked: from a process that has imported all before; else from nothing.
@@ -53,7 +54,7 @@ class Stage(NamedTuple):
     facts: Callable[[Path], object] = Path.read_bytes
     at_once: bool = False
     grows: tuple[str, ...] = ()
-    done: Callable[[Path], int] = lambda work: 0
+    done: Callable[[Path], int | None] = lambda work: 0
     earlier: list[str] | None = None
     forked: bool = True
 
@@ -233,7 +234,8 @@ class Torture:
             kept = self.work.with_suffix(".earlier")
             shutil.copytree(kept, self.work, dirs_exist_ok=True)
         self.counts["rounds"] += 1
-        done, code, killed = 0, None, 0
+        done: int | None = 0
+        code, killed = None, 0
         while code is None and self.counts["kills"] < kills:
             run = start(self.stage, self.stage.arguments, self.work)
             self.counts["restarts"] += killed > 0
@@ -245,7 +247,7 @@ class Torture:
                 bar.update()
                 self._check_sight()
                 done, before = self.stage.done(self.work), done
-                if done < before:
+                if done is not None and before is not None and done < before:
                     self._fail(f"{before} were done, and after a kill {done}")
         if code is None:
             run = start(self.stage, self.stage.arguments, self.work)

@@ -176,8 +176,10 @@ def predict_folder(work: Path) -> Stage:
     """Photos with faces drawn into them, JSON and CSV."""
     photos(work / "photos", 60)
 
-    def done(work: Path) -> int:
+    def done(work: Path) -> int | None:
         path = work / "out/answers.json.unfinished"
+        if not path.is_file() and (work / "out/answers.csv").is_file():
+            return None  # it was at its end, and the next run begins anew
         return path.read_bytes().count(b"\n") if path.is_file() else 0
 
     return Stage(command, ["predict", "photos", "--output", "out", "--csv", "out/answers.csv"],
