@@ -41,8 +41,8 @@ class Stage(NamedTuple):
         at_once: the products come into sight together; else one file after the other.
         grows: names of files that grow as work is done. What has been written of those that an
             undisturbed run leaves too, has to be a beginning of theirs.
-        done: from the working folder to how much work is done, which may never become less; None: all,
-            so that a new start begins anew.
+        done: from the working folder to how much work is done, which may never become less; None
+            for all of it, after which a start begins anew.
         earlier: arguments that give other products, which stand there when every second round
             begins; none: they never do.
         forked: from a process that has imported all before; else from nothing.
