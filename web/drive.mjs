@@ -153,15 +153,16 @@ const actions = {
   screenshot: ({ path, full = false }) => page.screenshot({ path, fullPage: full }).then(() => null),
   tree: () => page.ariaSnapshot?.() ?? page.locator("body").ariaSnapshot(),
   run: ({ script }) => page.evaluate(script),
-  /** Run a script that may take the page away; it is opened in a new tab then, and null given. */
+  /** Run a script that may spoil the page, or take it away; it is opened in a new tab then. */
   async attempt({ script }) {
     const value = await page.evaluate(script).catch(() => null);
-    if (page.url().split("#")[0] === home && value) return value;
+    const gone = page.url().split("#")[0] !== home;
+    if (!gone && value && (await page.$("#stage").catch(() => null))) return value;
     const [name] = Object.entries(tabs).find(([, tab]) => tab === page);
     await page.close();
     page = tabs[name] = await context.newPage();
     await actions.open({ keep: false });
-    return null;
+    return gone ? null : value;
   },
   wait: ({ seconds }) => page.waitForTimeout(1000 * seconds),
   /** Wait until a script gives something true. */
