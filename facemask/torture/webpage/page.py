@@ -31,8 +31,10 @@ INJECTED = """"__pwned" in window || document.querySelectorAll(
     "#status *, #faces li *, #injected, [onerror], [onload]").length > 0"""
 ANSWER = re.compile(r"No face was found\.|\d+ faces?: |The picture was judged whole")
 REFUSED = "cannot be judged: it is not a picture that this browser can show"
-# A policy cannot keep a page from being left; only Trusted Types keep the HTML out that does it.
-OLDER = tuple(name for name in attacks.ATTEMPTS if name != "HTML with a refresh")
+# Without Trusted Types a policy cannot keep out HTML that leaves the page (a refresh) or replaces
+# it (written), and a script in HTML is never run by any browser, so that nothing has to stop it.
+UNSTOPPED = ("HTML with a refresh", "HTML written", "HTML with a script")
+OLDER = tuple(name for name in attacks.ATTEMPTS if name not in UNSTOPPED)
 POLICY = re.compile("Content Security Policy|TrustedHTML|TrustedScript|Trusted Type", re.IGNORECASE)
 
 
@@ -219,7 +221,7 @@ def measure() -> dict[str, dict]:
         site, other = build(folder / "site"), build_other(folder / "other")
         parts = {
             "content security policy": lambda place: security(site, place),
-            "the same, without Trusted Types": lambda place: security(
+            "policy without Trusted Types": lambda place: security(
                 without_trusted_types(site, place / "site"), place, OLDER),
             "file names and EXIF": lambda place: texts(site, place),
             "odd files": lambda place: oddities(site, place),
