@@ -25,7 +25,7 @@ web: .venv/installed  ## build the web page from MODEL into web/dist and serve i
 bench: .venv/installed  ## measure speed and size into reports/bench.json; a quarter of an hour
 	@$(BIN)/python -m facemask.benchmarks.speed
 
-torture: .venv/installed  ## kill runs, fill disks, spoil files, judge for long; two hours
+torture: .venv/installed  ## kill runs, fill disks, spoil files, judge for long; half a day
 	@$(BIN)/python -m facemask.torture
 
 notebooks: run  ## run the notebooks on DATASET and save them, without photographs, for committing
@@ -34,7 +34,7 @@ notebooks: run  ## run the notebooks on DATASET and save them, without photograp
 release: archives .venv/installed  ## make models/release again from the zips in ARCHIVES, and print what changed
 	$(BIN)/python -m facemask.release.publish "$(ARCHIVES)"
 
-finder: archives .venv/installed  ## train the face finder again into models/finder, and measure it; two hours
+finder: archives .venv/installed  ## train the face finder again into models/finder, and measure it; under three hours
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	$(BIN)/python -m facemask.finder.publish "$(ARCHIVES)"
 	$(BIN)/python -m facemask.finder.measure "$(ARCHIVES)"
