@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import random
 import resource
+import shutil
 import stat
 import tempfile
 import time
@@ -66,7 +67,7 @@ def check_archive(content: bytes, folder: Path) -> str:
         for path in target.rglob("*"):
             mode = path.lstat().st_mode
             assert stat.S_ISREG(mode) or stat.S_ISDIR(mode), f"{path} is no plain file"
-        _remove(target)
+        shutil.rmtree(target)
         return "accepted"
     finally:
         left = {str(path.relative_to(folder)) for path in folder.rglob("*")} - {"picture"}
@@ -128,12 +129,6 @@ def check_settings(content: bytes, folder: Path) -> str:
     if dataset != "sample" and dataset not in DATASETS and "/" not in str(dataset):  # no network
         download(dataset, folder / "data")
     return "accepted"
-
-
-def _remove(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
 
 
 class Part(NamedTuple):

@@ -20,6 +20,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -274,7 +276,8 @@ class Trial:
             }  # fmt: skip
             setting.write_text("+0")
             self.disk.lay(self.before)
-            back = self._later(self.rng.uniform(0.3, 0.9), lambda: _put(setting, f"-{DAY}"))
+            turn_back = partial(setting.write_text, f"-{DAY}")
+            back = self._later(self.rng.uniform(0.3, 0.9), turn_back)
             self.again("clock back during the run", more=more, meanwhile=back)
             setting.write_text("+0")
             self.disk.lay(self.before)
@@ -285,7 +288,7 @@ class Trial:
             self.again("clock back between two runs", more=more)
         return 2
 
-    def _later(self, share: float, act: Callable[[], None]) -> Callable[[threading.Event], None]:
+    def _later(self, share: float, act: Callable[[], object]) -> Callable[[threading.Event], None]:
         def wait(over: threading.Event) -> None:
             if not over.wait(share * self.seconds):
                 act()
@@ -297,10 +300,6 @@ class Trial:
         row = {"full": self.full(), "read-only": self.read_only(),
                "no permission": self.no_permission(), "clock": self.clock()}  # fmt: skip
         return {**row, "refused with a message": self.refused, "failures": len(self.failures)}
-
-
-def _put(path: Path, text: str) -> None:
-    path.write_text(text)
 
 
 def _faketime() -> str:
@@ -317,8 +316,6 @@ def measure(only: tuple[str, ...] = ()) -> dict[str, dict]:
     Raises:
         FacemaskError: not root on Linux, or a tool is missing.
     """
-    import shutil
-
     missing = [tool for tool in NEEDED if not shutil.which(tool)]
     if sys.platform != "linux" or os.geteuid() or missing:
         raise FacemaskError(
