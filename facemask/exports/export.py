@@ -108,12 +108,7 @@ def convert(
     """
     calibration = half_augmented(calibration)
     (folder / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
-    model.save(folder / "model.keras")
-    try:
-        model.export(folder / "saved_model", verbose=False)
-    except tf.errors.OpError as error:  # as TensorFlow says what the system refuses
-        reason = error.message.rpartition("; ")[2]
-        raise cannot_write(folder / "saved_model", OSError(error.error_code, reason)) from error
+    save(model, folder)
     with ThreadPoolExecutor(1) as beside:  # a process of its own, which takes longest
         converted = beside.submit(tfjs.convert, folder / "saved_model", folder / "tfjs")
         for form in tflite.FORMS:
@@ -122,6 +117,21 @@ def convert(
         converted.result()
     tfjs.write_description(folder / "tfjs", labels, model.input_shape[1])
 
+
+
+def save(model: keras.Model, folder: Path) -> None:
+    """Write model.keras and saved_model/, from which the other forms are made, into a folder.
+
+    Raises:
+        FacemaskError: the system refuses to write the SavedModel.
+        OSError: it refuses to write model.keras.
+    """
+    model.save(folder / "model.keras")
+    try:
+        model.export(folder / "saved_model", verbose=False)
+    except tf.errors.OpError as error:  # as TensorFlow says what the system refuses
+        reason = error.message.rpartition("; ")[2]
+        raise cannot_write(folder / "saved_model", OSError(error.error_code, reason)) from error
 
 def compare(
     exports: Path, reference: np.ndarray, images: np.ndarray, answers: np.ndarray | None = None

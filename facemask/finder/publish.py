@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from facemask.exports import tfjs, tflite
+from facemask.exports.export import save
 from facemask.finder import teachers
 from facemask.finder.collect import collect, read
 from facemask.finder.train import RELEASED, Schedule, train
@@ -61,8 +62,7 @@ def export(model: keras.Model, photos: list[np.ndarray], folder: Path) -> dict:
     Raises:
         FacemaskError: a form is beyond its bound.
     """
-    model.save(folder / "model.keras")
-    model.export(folder / "saved_model", verbose=False)
+    save(model, folder)
     calibration = np.stack([square(image) for image in photos[::3]])
     for form in FORMS:
         content = tflite.convert_plainly(folder / "saved_model", form, calibration)

@@ -1,36 +1,41 @@
-"""`python -m facemask.torture` (`make torture`): every part, or those named, anew.
+"""`python -m facemask.torture` (`make torture`): every row of every part, or those named, anew.
 
-Each part's counts replace its own in reports/torture.json; the other parts stay.
+Each row's counts replace its own in reports/torture.json as soon as it is done; the others stay.
 """
 
 import argparse
+import contextlib
+import importlib
 import sys
 from collections.abc import Callable
 
 from facemask.io.files import FacemaskError, read_json, write_json
 from facemask.io.tables import REPORTS
-from facemask.torture import files, long, same
-from facemask.torture.faults import disks
-from facemask.torture.webpage import page
 
 REPORT = REPORTS / "torture.json"
+Rows = dict[str, Callable[[], dict]]  # each gives counts, among them "failures"
+
+# Modules with a function `rows`; imported one by one, as some bring TensorFlow.
+PARTS = {"files": "files", "long": "long", "same": "same", "kills": "faults.kills",
+         "disks": "faults.disks", "page": "webpage.page"}  # fmt: skip
 
 
-def _kills() -> dict[str, dict]:
-    from facemask.torture.faults import kills  # imports TensorFlow
+def chosen(name: str, rows: Rows) -> Rows:
+    """The rows of a part that are asked for by "part" or "part, row".
 
-    return kills.measure()
+    Raises:
+        FacemaskError: the part has no such row.
+    """
+    part, _, row = name.partition(", ")
+    if row and row not in rows:
+        raise FacemaskError(f"there is no row {row}; there are: {'; '.join(rows)}")
+    return {row: rows[row]} if row else rows
 
 
-# Each gives counts by what was tried, among them "failures".
-PARTS: dict[str, Callable[[], dict[str, dict]]] = {
-    "files": files.measure,
-    "long": long.measure,
-    "same": same.measure,
-    "kills": _kills,
-    "disks": disks.measure,
-    "page": page.measure,
-}
+def put(part: str, row: str, counts: dict) -> None:
+    """Into the report, in the place of the row's own counts of before."""
+    report = read_json(REPORT) if REPORT.is_file() else {}
+    write_json(REPORT, report | {part: report.get(part, {}) | {row: counts}})
 
 
 def main() -> int:
@@ -42,24 +47,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="facemask.torture", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART",
-                        help=f"of {', '.join(PARTS)}")  # fmt: skip
+    parser.add_argument("--only", nargs="+", default=list(PARTS), metavar="PART",
+                        help=f'of {", ".join(PARTS)}, or rows of one: "kills, train"')  # fmt: skip
     args = parser.parse_args()
     failures = 0
-    for part in args.only:
+    for name in args.only:
+        part = name.partition(", ")[0]
+        if part not in PARTS:
+            parser.error(f"there is no part {part}; there are: {', '.join(PARTS)}")
+        module = importlib.import_module(f"facemask.torture.{PARTS[part]}")
         try:
-            counts = PARTS[part]()
+            with contextlib.ExitStack() as stack:
+                for row, measure in chosen(name, module.rows(stack)).items():
+                    counts = measure()
+                    put(part, row, counts)
+                    print(f"{part}, {row}: {counts}", flush=True)
+                    failures += counts["failures"]
         except FacemaskError as error:
-            print(f"facemask.torture: {part}: {error}", file=sys.stderr)
+            print(f"facemask.torture: {name}: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            print("stopped; parts that were done are in the report", file=sys.stderr)
+            print("stopped; rows that were done are in the report", file=sys.stderr)
             return 130
-        report = read_json(REPORT) if REPORT.is_file() else {}
-        write_json(REPORT, report | {part: counts})
-        for name, row in counts.items():
-            print(f"{part}, {name}: {row}")
-            failures += row["failures"]
     return 1 if failures else 0
 
 

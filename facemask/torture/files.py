@@ -7,6 +7,7 @@ outside the folder. What failed is kept in data/torture/. The tests import the s
 checks from here. Linux only.
 """
 
+import contextlib
 import ctypes
 import json
 import multiprocessing
@@ -18,6 +19,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -319,6 +321,6 @@ def torture(part: str, count: int) -> dict:
     }
 
 
-def measure() -> dict[str, dict]:
+def rows(stack: contextlib.ExitStack) -> dict[str, Callable[[], dict]]:
     """All parts, INPUTS spoilt files each."""
-    return {part: torture(part, INPUTS) for part in PARTS}
+    return {part: partial(torture, part, INPUTS) for part in PARTS}

@@ -15,6 +15,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -33,14 +35,14 @@ GROWTH = 64  # MB that a run may take more at its end than when a tenth was done
 BAR = re.compile(r"(\d+)/(\d+) \[")
 
 
-def measure() -> dict[str, dict]:
+def rows(stack: contextlib.ExitStack) -> dict[str, Callable[[], dict]]:
     """All three, at full length."""
-    with tempfile.TemporaryDirectory() as folder:
-        return {
-            "folder": folder_run(Path(folder), PHOTOS),
-            "video": video_run(Path(folder), HOURS * 3600 * FRAMES_PER_SECOND),
-            "camera": camera_run(Path(folder), TIMES),
-        }
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    return {
+        "folder": partial(folder_run, folder, PHOTOS),
+        "video": partial(video_run, folder, HOURS * 3600 * FRAMES_PER_SECOND),
+        "camera": partial(camera_run, folder, TIMES),
+    }
 
 
 class Watched(NamedTuple):

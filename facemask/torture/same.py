@@ -4,11 +4,13 @@ XNNPACK is the part of LiteRT that uses what the processor can; other processors
 it, add in another order, or in other steps of 8 bits.
 """
 
+import contextlib
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +23,14 @@ from facemask.photos.finder import canvas
 FACES, SCENES = 200, 20
 # Largest difference of a probability or a score: without, and with, numbers of 8 or 16 bits.
 BOUNDS = {"model.tflite": 1e-5, "model-float16.tflite": 1e-5, "model-int8.tflite": 0.1}
+Read = Callable[[list[np.ndarray]], np.ndarray]  # outputs to probabilities or scores
 TIMES = {"seconds", "milliseconds", "date"}  # what may differ between two runs
 LEFT_OUT = shutil.ignore_patterns(".*", "node_modules", "dist", "site", "sample", "__pycache__")
 
 
-def measure() -> dict[str, dict]:
+def rows(stack: contextlib.ExitStack) -> dict[str, Callable[[], dict]]:
     """Both."""
-    return {"two runs": two_runs(), **without_xnnpack()}
+    return {"two runs": two_runs, **without_xnnpack()}
 
 
 def two_runs() -> dict:
@@ -62,41 +65,45 @@ def _figures(run: Path) -> Iterator[tuple[str, object]]:
     for path in sorted(run.rglob("*")):
         name = str(path.relative_to(run))
         if path.suffix == ".json" and "notebooks" not in path.parts:
-            yield from _leaves(name, read_json(path))
+            yield from leaves(name, read_json(path))
         elif path.suffix in (".csv", ".tflite", ".txt") and "notebooks" not in path.parts:
             yield name, path.read_bytes()
 
 
-def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
+def leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
     """Each number or text in a JSON value, with the way to it."""
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             if key not in TIMES:
-                yield from _leaves(f"{name}: {key}", inner)
+                yield from leaves(f"{name}: {key}", inner)
     else:
         yield name, value
 
 
-def without_xnnpack() -> dict[str, dict]:
+def without_xnnpack() -> dict[str, Callable[[], dict]]:
     """The released model and finder, each TFLite form with XNNPACK and without."""
     rng = np.random.default_rng(0)
     size = int(Interpreter(str(RELEASE / "model.tflite")).get_input_details()[0]["shape"][1])
     faces = [draw_face(rng, size)[0] for _ in range(FACES)]
     faces += [rng.integers(0, 256, (size, size, 3), np.uint8) for _ in range(FACES // 10)]
     scenes = [canvas(draw_scene(rng, 3)[0])[0] for _ in range(SCENES)]
-    rows = {}
+    forms: dict[str, Callable[[], dict]] = {}
     for title, folder, pictures, read in (
         ("classifier", RELEASE, faces, lambda maps: maps[0]),
         ("finder", FINDER.parent, scenes, _scores),
     ):
         for form, bound in BOUNDS.items():
             if (folder / form).is_file():
-                most = largest_difference(folder / form, pictures, read)
-                rows[f"XNNPACK, {title} {form}"] = {
-                    "pictures": len(pictures), "largest difference": most, "bound": bound,
-                    "failures": int(not most <= bound),
-                }  # fmt: skip
-    return rows
+                forms[f"XNNPACK, {title} {form}"] = partial(
+                    _within, folder / form, bound, pictures, read
+                )
+    return forms
+
+
+def _within(file: Path, bound: float, pictures: list[np.ndarray], read: Read) -> dict:
+    most = largest_difference(file, pictures, read)
+    return {"pictures": len(pictures), "largest difference": most, "bound": bound,
+            "failures": int(not most <= bound)}  # fmt: skip
 
 
 def _scores(maps: list[np.ndarray]) -> np.ndarray:
@@ -104,9 +111,7 @@ def _scores(maps: list[np.ndarray]) -> np.ndarray:
     return 1 / (1 + np.exp(-logits))
 
 
-def largest_difference(
-    file: Path, pictures: list[np.ndarray], read: Callable[[list[np.ndarray]], np.ndarray]
-) -> float:
+def largest_difference(file: Path, pictures: list[np.ndarray], read: Read) -> float:
     """Of what `read` makes of the outputs, between LiteRT as it comes and without XNNPACK."""
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     kinds = [Interpreter(str(file)), Interpreter(str(file), experimental_op_resolver_type=plain)]

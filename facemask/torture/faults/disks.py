@@ -34,8 +34,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from facemask.io.files import ROOT, FacemaskError, read_json, write_json
-from facemask.io.tables import REPORTS
+from facemask.io.files import ROOT, FacemaskError
 from facemask.torture.faults.small_disk import BLOCK, Disk, disk
 from facemask.torture.faults.writers import (
     Stage,
@@ -310,8 +309,8 @@ def _faketime() -> str:
     return str(found)
 
 
-def measure(only: tuple[str, ...] = ()) -> dict[str, dict]:
-    """Every stage, or those named.
+def rows(stack: contextlib.ExitStack) -> dict[str, Callable[[], dict]]:
+    """Every stage, all on one small disk that is there until the stack is closed.
 
     Raises:
         FacemaskError: not root on Linux, or a tool is missing.
@@ -323,19 +322,14 @@ def measure(only: tuple[str, ...] = ()) -> dict[str, dict]:
             f"{', '.join(missing or NEEDED)}; on Debian: apt-get install e2fsprogs util-linux "
             "faketime"
         )
-    rows = {}
-    with tempfile.TemporaryDirectory() as folder, disk() as small:
-        make_inputs(Path(folder) / "inputs")
-        stages = all_stages(Path(folder) / "inputs")
-        for name in tqdm(only or stages, desc="Disks", unit="stage"):
-            trial = Trial(name, stages[name], small, Path(folder) / re.sub(r"\W+", "-", name))
-            rows[name] = trial.row()
-            tqdm.write(f"{name}: {rows[name]}", file=sys.stderr)
-    return rows
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    small: list[Disk] = []  # made when the first stage is measured
 
+    def measure(name: str, stage: Stage) -> dict:
+        if not small:
+            small.append(stack.enter_context(disk()))
+            make_inputs(folder / "inputs")
+        return Trial(name, stage, small[0], folder / re.sub(r"\W+", "-", name)).row()
 
-if __name__ == "__main__":  # stages that are named, anew; the others stay in the report
-    anew = measure(tuple(sys.argv[1:]))
-    report = read_json(REPORTS / "torture.json")
-    report["disks"] = report.get("disks", {}) | anew
-    write_json(REPORTS / "torture.json", report)
+    return {name: partial(measure, name, stage)
+            for name, stage in all_stages(folder / "inputs").items()}  # fmt: skip

@@ -5,6 +5,7 @@
 has to come of it.
 """
 
+import contextlib
 import json
 import re
 import runpy
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -31,6 +33,7 @@ from facemask.io.files import IN_CLONE, ROOT, FacemaskError, read_json
 from facemask.models import checkpoint
 from facemask.models.train import train
 from facemask.torture.faults.killing import Stage, Torture
+from facemask.torture.same import leaves
 
 SIZE = ["--image-size", "32"]  # small, so that most of a stage is not arithmetic
 EPOCHS = 5
@@ -54,14 +57,8 @@ def facts(path: Path) -> object:
         with np.load(path) as arrays:
             return {name: arrays[name].tobytes() for name in arrays if name != "stamp"}
     if path.suffix == ".json":
-        return _without_times(read_json(path))
+        return dict(leaves("", read_json(path)))
     return path.read_bytes()
-
-
-def _without_times(value: object) -> object:
-    if isinstance(value, dict):
-        return {k: _without_times(v) for k, v in value.items() if k != "seconds"}
-    return [_without_times(v) for v in value] if isinstance(value, list) else value
 
 
 # What the stages read
@@ -168,7 +165,7 @@ def export_facts(path: Path) -> object:
     """As `facts`; a SavedModel, whose nodes are named anew each time, is there, of any size."""
     found = facts(path)
     if path.name == "exports.json":
-        found["saved_model"].pop("bytes")  # type: ignore[index]
+        found.pop(": saved_model: bytes")  # type: ignore[attr-defined]
     return None if "saved_model" in path.parts else found
 
 
@@ -241,18 +238,21 @@ STAGES: dict[str, tuple[Callable[[Path], Stage], int]] = {
 }
 
 
-def measure() -> dict[str, dict]:
+def rows(stack: contextlib.ExitStack) -> dict[str, Callable[[], dict]]:
     """Every stage, killed as often as `STAGES` says.
 
     Raises:
-        FacemaskError: a stage fails undisturbed, or this is not Linux.
+        FacemaskError: this is not Linux; and when called, a stage fails undisturbed.
     """
     if sys.platform != "linux":
         raise FacemaskError("processes are looked for in /proc; run it on Linux")
-    counts: dict[str, dict] = {}
-    for name, (make, kills) in STAGES.items():
-        with tempfile.TemporaryDirectory() as folder:
-            work = Path(folder) / "work"
-            work.mkdir()
-            counts[name] = Torture(name, make(work), work).run(kills)
-    return counts
+    return {name: partial(kill, name) for name in STAGES}
+
+
+def kill(name: str) -> dict[str, int]:
+    """The counts of one of `STAGES`."""
+    make, kills = STAGES[name]
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder) / "work"
+        work.mkdir()
+        return Torture(name, make(work), work).run(kills)

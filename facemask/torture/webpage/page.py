@@ -12,8 +12,9 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -209,33 +210,33 @@ def webcam(site: Path, folder: Path, minutes: float = MINUTES) -> dict:
     return {"tried": 1, "minutes": minutes, **row, "failures": visit.failures}
 
 
-def measure() -> dict[str, dict]:
+def rows(stack: ExitStack) -> dict[str, Callable[[], dict]]:
     """All of it; a visit that hangs, or does not get to its end, counts as one failure.
 
     Raises:
         FacemaskError: there is no Chromium, or the page cannot be built.
     """
     browser.find()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        site, other = build(folder / "site"), build_other(folder / "other")
-        parts = {
-            "content security policy": lambda place: security(site, place),
-            "policy without Trusted Types": lambda place: security(
-                without_trusted_types(site, place / "site"), place, OLDER),
-            "file names and EXIF": lambda place: texts(site, place),
-            "odd files": lambda place: oddities(site, place),
-            f"{PHOTOS:,} photos": lambda place: photos(site, place),
-            "webcam": lambda place: webcam(site, place),
-            "back, second tab, update": lambda place: versions(site, other, place),
-        }  # fmt: skip
-        counts = {}
-        for number, (what, part) in enumerate(parts.items()):
-            place = folder / str(number)
-            place.mkdir()
-            try:
-                counts[what] = part(place)
-            except FacemaskError as error:
-                print(f"page, {what}: {error}", file=sys.stderr)
-                counts[what] = {"tried": 1, "failures": 1}
-    return counts
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    site, other = build(folder / "site"), build_other(folder / "other")
+    parts: dict[str, Callable[[Path], dict]] = {
+        "content security policy": lambda place: security(site, place),
+        "policy without Trusted Types": lambda place: security(
+            without_trusted_types(site, place / "site"), place, OLDER),
+        "file names and EXIF": lambda place: texts(site, place),
+        "odd files": lambda place: oddities(site, place),
+        f"{PHOTOS:,} photos": lambda place: photos(site, place),
+        "webcam": lambda place: webcam(site, place),
+        "back, second tab, update": lambda place: versions(site, other, place),
+    }  # fmt: skip
+
+    def measure(number: int, what: str) -> dict:
+        place = folder / str(number)
+        place.mkdir()
+        try:
+            return parts[what](place)
+        except FacemaskError as error:
+            print(f"page, {what}: {error}", file=sys.stderr)
+            return {"tried": 1, "failures": 1}
+
+    return {what: partial(measure, number, what) for number, what in enumerate(parts)}
