@@ -1,10 +1,10 @@
 """The stages by Ray Data: on this machine, or on the cluster that RAY_ADDRESS names.
 
-Pictures go in blocks through two stages. `_fetch` reads their files; it waits more than it works and
-so takes no core. `_Judge` decodes, finds and judges; it is an actor on one core, as many as there are
-cores, and loads the models once. Pixels never leave the actor that decoded them. The answers, small,
-come back to the one process that writes. Blocks of a node that is lost are made again by Ray from
-the names; whether an answer then comes twice is `parts`' concern, not ours.
+Pictures go in blocks through two stages. `_fetch` reads their files; it waits more than it works
+and so takes no core. `_Judge` decodes, finds and judges; it is an actor on one core, as many as
+there are cores, and loads the models once. Pixels never leave the actor that decoded them. The
+answers, small, come back to the one process that writes. Blocks of a node that is lost are made
+again by Ray from the names; whether an answer then comes twice is `parts`' concern, not ours.
 """
 
 import contextlib

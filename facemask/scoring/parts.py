@@ -58,7 +58,7 @@ class Parts:
         self.folder, self.model, self.schema = folder, model, schema(labels)
         self.done: set[str] = set()
         for path in sorted(folder.glob("part-*.parquet")):
-            self.done.update(_read(path, ["path"])["path"].to_pylist())
+            self.done.update(read(path, ["path"])["path"].to_pylist())
         self._waiting: list[dict] = []
         self._since = time.monotonic()
 
@@ -75,6 +75,8 @@ class Parts:
         if name in self.done:
             return False
         self.done.add(name)
+        if not self._waiting:
+            self._since = time.monotonic()
         self._waiting.append(answer)
         if len(self._waiting) >= PICTURES or time.monotonic() - self._since >= SECONDS:
             self.flush()
@@ -100,7 +102,6 @@ class Parts:
             with writing(path):
                 _to_disk(self.folder)
             self._waiting = []
-        self._since = time.monotonic()
 
     def _row(self, row: dict) -> dict:
         numbers = [*(row.get("probabilities") or {}).values(), row.get("score") or 0.0]
@@ -163,7 +164,7 @@ def count(folder: Path) -> dict[str, Any]:
     counts = {"pictures": 0, "faces": 0, "unreadable": 0, "unsure": 0}
     labels: dict[str, int] = {}
     for path in sorted(folder.glob("part-*.parquet")):
-        columns = _read(path, ["path", "face", "label", "sure", "error"])
+        columns = read(path, ["path", "face", "label", "sure", "error"])
         # The rows of a picture follow one another, and are in one part.
         counts["pictures"] += len(columns["path"].unique())
         counts["unreadable"] += len(columns) - columns["error"].null_count
@@ -177,7 +178,12 @@ def count(folder: Path) -> dict[str, Any]:
     return {**counts, "labels": dict(sorted(labels.items()))}
 
 
-def _read(path: Path, columns: list[str]) -> pa.Table:
+def read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """The rows of one part, or some of its columns.
+
+    Raises:
+        FacemaskError: it is damaged.
+    """
     try:
         # As a file, and not as a data set, which would see a partition in a folder named a=b.
         return parquet.ParquetFile(path).read(columns)

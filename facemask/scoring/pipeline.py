@@ -1,7 +1,7 @@
 """The stages for items, and the engine that runs them on this machine, in threads.
 
-fetch reads a picture's file, look_at decodes it and finds its faces, `stages.judge` classifies them.
-`cluster` runs the same three.
+`fetch` reads a picture's file, `look_at` decodes it and finds its faces, `stages.judge` classifies
+them. `cluster` runs the same three.
 """
 
 import io
