@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from facemask.images.reading import IMAGE_SUFFIXES, find_images
 from facemask.io.files import FacemaskError
@@ -62,9 +62,8 @@ def find_items(source: str) -> list[Item]:
 def shown(address: str) -> str:
     """A path or address as it may be seen: no user, password or query, and valid Unicode."""
     if ADDRESS.match(address):
-        parts = urlsplit(address)
-        host = parts.netloc.rpartition("@")[2]
-        address = urlunsplit((parts.scheme, host, parts.path, "", ""))
+        parts = urlsplit(address, allow_fragments=False)  # a # is a letter like any
+        address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     return address.encode("utf-8", "backslashreplace").decode()
 
 
@@ -99,7 +98,7 @@ def without_secrets(text: str, *stores: str) -> str:
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     secrets = {os.environ.get(name, "") for name in names}
     for store in stores:
-        parts = urlsplit(store)
+        parts = urlsplit(store, allow_fragments=False)
         secrets |= {parts.username or "", parts.password or "", parts.query}
         secrets |= {value for _, value in parse_qsl(parts.query)}
         text = text.replace(store, shown(store))
@@ -148,21 +147,26 @@ def _listed(path: str) -> Iterator[Item]:
 
 
 def _addressed(address: str) -> Item:
-    parts = urlsplit(address)
-    store = urlunsplit((parts.scheme, parts.netloc, "", parts.query, ""))
+    store, path = _split(address)
     root = _opened(store)[1].rstrip("/")
-    return Item(shown(address), store, os.fsencode(root + parts.path))
+    return Item(shown(address), store, os.fsencode(root + path))
+
+
+def _split(address: str) -> tuple[str, str]:
+    """The address of the store, with all that is needed to open it, and the path in it."""
+    parts = urlsplit(address, allow_fragments=False)
+    top = parts.netloc or "/"  # file:/// is the top of the file system
+    return f"{parts.scheme}://{top}{parts.query and '?' + parts.query}", parts.path
 
 
 def _in_store(address: str) -> Iterator[Item]:
     """The pictures below an address, or the one that it names."""
     from pyarrow import fs
 
-    parts = urlsplit(address)
-    store = urlunsplit((parts.scheme, parts.netloc, "", parts.query, ""))
+    store, path = _split(address)
     system, root = _opened(store)
     root = root.rstrip("/")
-    start = root + parts.path.rstrip("/")
+    start = root + path.rstrip("/")
 
     def look() -> Iterable[Any]:
         (info,) = system.get_file_info([start])
@@ -171,7 +175,7 @@ def _in_store(address: str) -> Iterator[Item]:
         return system.get_file_info(fs.FileSelector(start, recursive=True))
 
     found = _asked(look, address, "listed")
-    base = shown(store).rstrip("/")
+    base = shown(address).removesuffix(path)
     for info in sorted(found, key=lambda info: info.path):
         inner = info.path.removeprefix(start)
         hidden = any(part.startswith((".", "__MACOSX")) for part in inner.split("/"))
