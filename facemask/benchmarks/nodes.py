@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from facemask.io.files import ROOT, FacemaskError
 
 STORE = 200 << 20  # bytes of a node's object store
+STARTS = 5  # tries to start a node
 BAR = re.compile(r"(\d+)/(\d+) \[")
 WORKER = b"ray::MapWorker"  # how Ray names the process of an actor
 
@@ -114,10 +115,10 @@ def cluster(workers: int) -> Iterator[tuple[dict[str, str], Callable[[], None]]]
     from facemask.scoring import cluster as _  # noqa: F401  Ray is told to be quiet before
 
     head: dict[str, Any] = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-    nodes = Cluster(initialize_head=True, head_node_args=head)
+    nodes = _patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
 
     def start() -> None:
-        nodes.add_node(num_cpus=1, object_store_memory=STORE)
+        _patiently(lambda: nodes.add_node(num_cpus=1, object_store_memory=STORE))
 
     def kill_one() -> None:
         nodes.remove_node(next(iter(nodes.worker_nodes)), allow_graceful=False)
@@ -129,6 +130,16 @@ def cluster(workers: int) -> Iterator[tuple[dict[str, str], Callable[[], None]]]
         yield {"RAY_ADDRESS": nodes.address}, kill_one
     finally:
         nodes.shutdown()
+
+
+def _patiently(start: Callable[[], Any]) -> Any:
+    """Start a node, anew if need be: on a busy machine Ray gives it up after half a minute."""
+    for _ in range(STARTS - 1):
+        try:
+            return start()
+        except Exception as error:  # Ray raises that very class
+            print(f"starting a node again: {error}", file=sys.stderr)
+    return start()
 
 
 def _largest_worker() -> float:

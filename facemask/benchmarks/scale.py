@@ -25,6 +25,7 @@ import socket
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -228,7 +229,11 @@ def stages(photos: Path, work: Path) -> dict:
     """See the module's text. Processor time, which depends less on what else the machine does."""
     cv2.setNumThreads(1)
     model = load_whole(RELEASE, threads=1)
+    tracemalloc.start()
     items = find_items(str(photos))
+    named = {item.name: None for item in items}  # as `parts` keeps those that are done
+    memory = tracemalloc.get_traced_memory()[0] / len(named)
+    tracemalloc.stop()
     items = items[:: max(1, len(items) // TIMED)][:TIMED]
     spent = dict.fromkeys(("read and decode", "find", "judge", "write"), 0.0)
     clock = time.process_time()
@@ -266,6 +271,7 @@ def stages(photos: Path, work: Path) -> dict:
         "photos per core-second": {
             stage: round(number / seconds, 1) for stage, seconds in spent.items()
         },
+        "bytes of memory a name": round(memory),
         "photos per core-second, all stages": round(number / sum(spent.values()), 2),
     }  # fmt: skip
 
