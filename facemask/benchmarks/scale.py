@@ -2,8 +2,8 @@
 
 `python -m facemask.benchmarks.scale ARCHIVES [--photos N]` repeats the photos of
 ARCHIVES/face-mask-{scenes,street}.zip, as hard links of other names, one in a hundred broken. It
-needs `pip install '.[ray]' 'moto[server,s3]'` and Linux. Five parts, each written when done, each
-to be had alone by `--only`:
+needs `pip install -r requirements-ray.txt` and Linux. Five parts, each written when done, each to be
+had alone by `--only`:
 
 stages      photos per core-second of each stage, one after the other on one core
 engines     both engines on all photos, Ray on a cluster of two nodes: the same rows, each once;
@@ -222,7 +222,7 @@ def _wait_for(port: int) -> None:
             if tried.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.25)
-    raise FacemaskError("moto's server does not start; run: pip install 'moto[server,s3]'")
+    raise FacemaskError("moto's server does not start; run: pip install -r requirements-ray.txt")
 
 
 def stages(photos: Path, work: Path) -> dict:
