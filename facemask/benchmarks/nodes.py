@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,10 @@ from typing import Any, NamedTuple
 from facemask.io.files import ROOT, FacemaskError
 
 STORE = 200 << 20  # bytes of a node's object store
-STARTS = 5  # tries to start a node
+STARTS = 3  # tries to start a node
+# A node waits for these helpers to say their ports, and on a busy machine gives them up too soon.
+PORTS = ("dashboard_agent_listen_port", "metrics_agent_port", "metrics_export_port",
+         "runtime_env_agent_port")  # fmt: skip
 BAR = re.compile(r"(\d+)/(\d+) \[")
 WORKER = b"ray::MapWorker"  # how Ray names the process of an actor
 
@@ -114,22 +118,31 @@ def cluster(workers: int) -> Iterator[tuple[dict[str, str], Callable[[], None]]]
 
     from facemask.scoring import cluster as _  # noqa: F401  Ray is told to be quiet before
 
-    head: dict[str, Any] = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-    nodes = _patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
+    def start(cores: int) -> None:
+        nodes.add_node(num_cpus=cores, object_store_memory=STORE, include_dashboard=False,
+                       **dict(zip(PORTS, _free_ports(len(PORTS)))))  # fmt: skip
 
-    def start() -> None:
-        _patiently(lambda: nodes.add_node(num_cpus=1, object_store_memory=STORE))
+    nodes = Cluster()
+    _patiently(lambda: start(0))
 
     def kill_one() -> None:
         nodes.remove_node(next(iter(nodes.worker_nodes)), allow_graceful=False)
-        start()
+        _patiently(lambda: start(1))
 
     try:
         for _number in range(workers):
-            start()
+            _patiently(lambda: start(1))
         yield {"RAY_ADDRESS": nodes.address}, kill_one
     finally:
         nodes.shutdown()
+
+
+def _free_ports(number: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 def _patiently(start: Callable[[], Any]) -> Any:

@@ -2,8 +2,8 @@
 
 `python -m facemask.benchmarks.scale ARCHIVES [--photos N]` repeats the photos of
 ARCHIVES/face-mask-{scenes,street}.zip, as hard links of other names, one in a hundred broken. It
-needs `pip install -r requirements-ray.txt` and Linux. Five parts, each written when done, each to be
-had alone by `--only`:
+needs `pip install -r requirements-ray.txt` and Linux. Five parts, each written when done, each
+to be had alone by `--only`:
 
 stages      photos per core-second of each stage, one after the other on one core
 engines     both engines on all photos, Ray on a cluster of two nodes: the same rows, each once;

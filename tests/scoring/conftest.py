@@ -14,10 +14,10 @@ from facemask.datasets.sample import draw_picture, draw_scene
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight scenes, a tight face, nobody, two broken files and an odd name. Read only."""
     folder = tmp_path_factory.mktemp("many") / "photos"
-    (folder / "2021" / "gate").mkdir(parents=True)
+    (folder / "2021-03-14" / "gate-2").mkdir(parents=True)
     for k in range(8):
         scene, _ = draw_scene(np.random.default_rng(k), 1 + k % 3, 240, 180)
-        Image.fromarray(scene).save(folder / "2021" / "gate" / f"{k}.jpg")
+        Image.fromarray(scene).save(folder / "2021-03-14" / "gate-2" / f"{k}.jpg")
     face = draw_picture("with_mask", np.random.default_rng(0))
     Image.fromarray(face).save(folder / "face.png")
     Image.fromarray(np.full((120, 480, 3), 90, np.uint8)).save(folder / "nobody.png")

@@ -26,7 +26,7 @@ SECRET = "planted-secret"
 
 
 def test_rows_are_the_local_ones_and_a_killed_node_costs_none(photos, tmp_path):
-    many = make_photos(find_images(photos / "2021"), tmp_path / "many", 160)
+    many = make_photos(find_images(photos / "2021-03-14"), tmp_path / "many", 160)
     command.score(str(many), tmp_path / "local")
     arguments = [many, "--out", tmp_path / "ray", "--engine", "ray"]
     with cluster(2) as (environment, kill_one):

@@ -1,6 +1,6 @@
 """The command `score` by the local engine: its rows, restarts, kills and refusals."""
 
-import json
+import re
 import shutil
 import signal
 import subprocess
@@ -73,7 +73,7 @@ def test_the_rows_are_what_predict_answers(photos, scored):
 
 def test_a_second_run_adds_nothing_and_new_pictures_are_added(photos, tmp_path):
     few = tmp_path / "few"
-    shutil.copytree(photos / "2021", few)
+    shutil.copytree(photos / "2021-03-14", few)
     command.score(str(few), tmp_path / "out")
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     command.score(str(few), tmp_path / "out")
@@ -170,10 +170,26 @@ def test_without_the_extra_it_says_what_to_install(
     assert capsys.readouterr().err.strip() == expected
 
 
-def test_read_by_duckdb_and_pandas_as_the_page_says(scored):
-    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
-    found = duckdb.sql(
-        f"select label, count(*) as n from '{scored[0]}/part-*.parquet' where sure group by label"
-    ).fetchall()
-    assert dict(found) == dict(Counter(r["label"] for r in rows(scored[0]) if r["sure"]))
-    assert json.loads((scored[0] / "_settings.json").read_text())["model"] == digest(RELEASE)
+def test_the_page_reads_the_results_back(scored, tmp_path, monkeypatch, capsys):
+    """Its Python, run one after the other where the results are called `scores`."""
+    pytest.importorskip("duckdb", reason="duckdb is not installed: requirements-ray.txt")
+    pytest.importorskip("pandas")
+    (tmp_path / "scores").symlink_to(scored[0])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    page = (ROOT / "docs" / "scale.md").read_text("utf-8")
+    by_duckdb, by_pandas, chart = re.findall(r"(?ms)^```python\n(.*?)^```", page)
+    counts = Counter(row["label"] for row in rows(scored[0]) if row["sure"] and row["face"])
+    for code in (by_duckdb, by_pandas):
+        exec(code, {})
+        said = capsys.readouterr().out
+        found = re.findall(r"(\w+_mask)\W+(\d+)", said)
+        assert counts and {label: int(number) for label, number in found} == counts
+    drawn: dict = {}
+    exec(chart, drawn)
+    assert (tmp_path / "compliance.png").stat().st_size > 1000
+    (day,) = drawn["days"].to_dict("records")
+    faces = [row for row in rows(scored[0]) if row["sure"] and "gate-2" in row["path"]]
+    share = sum(row["label"] == "with_mask" for row in faces) / len(faces)
+    assert (str(day["day"])[:10], day["place"]) == ("2021-03-14", "gate-2")
+    assert day["share"] == pytest.approx(share)
