@@ -120,6 +120,7 @@ def cluster(workers: int) -> Iterator[tuple[dict[str, str], Callable[[], None]]]
 
     def start(cores: int) -> None:
         nodes.add_node(num_cpus=cores, object_store_memory=STORE, include_dashboard=False,
+                       include_log_monitor=False,
                        **dict(zip(PORTS, _free_ports(len(PORTS)))))  # fmt: skip
 
     nodes = Cluster()
