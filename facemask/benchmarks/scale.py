@@ -42,6 +42,7 @@ from facemask.photos.batch import digest, load_whole
 from facemask.photos.predict import cut_found, describe
 from facemask.release.photos import photos_of
 from facemask.scoring import parts
+from facemask.scoring.command import ENGINES
 from facemask.scoring.items import find_items
 from facemask.scoring.pipeline import fetch
 
@@ -200,7 +201,7 @@ def store(photos: Path, work: Path) -> dict:
             ("credentials in the environment", f"s3://photos?{endpoint}", SECRETS),
             ("credentials in the address", f"s3://{inside}photos?{endpoint}", {}),
         ):
-            for engine in ("local", "ray"):
+            for engine in ENGINES:
                 out, said = anew(work / "store"), work / "store.txt"
                 Run([address, "--out", out, "--engine", engine], said, environment).finish()
                 written = [said, *filter(Path.is_file, out.rglob("*"))]

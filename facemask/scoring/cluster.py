@@ -27,7 +27,7 @@ import ray
 import ray.data
 import ray.exceptions
 
-from facemask.io.files import FacemaskError
+from facemask.io.files import RELEASE, FacemaskError
 from facemask.io.threads import ahead
 from facemask.photos import stages
 from facemask.photos.batch import load_whole
@@ -42,12 +42,12 @@ READERS = 8  # of them at once, as a store takes its time to answer
 FILES = pa.schema([("name", pa.string()), ("file", pa.large_binary()), ("error", pa.string())])
 
 
-def answers(items: Sequence[Item], model: Path, about: dict) -> Iterator[dict]:
+def answers(items: Sequence[Item], model: Path | None, about: dict) -> Iterator[dict]:
     """Judge items on a cluster.
 
     Args:
         items: all of them.
-        model: its path, which every node knows.
+        model: its path, the same on every node; None is the released one that each has.
         about: from `settings_of`; a node with another model is refused.
 
     Yields:
@@ -93,8 +93,9 @@ def _fetch(table: pa.Table) -> Iterator[pa.Table]:
 class _Judge:
     """The other stages: from files to answers. One core each, as Ray is told."""
 
-    def __init__(self, model: Path, about: dict):
+    def __init__(self, path: Path | None, about: dict):
         cv2.setNumThreads(1)
+        model = path or RELEASE  # which may lie elsewhere than where the run was started
         self.model = load_whole(model, threads=1)
         if settings_of(model, self.model) != about:
             raise FacemaskError(
@@ -125,6 +126,8 @@ def _connected() -> Iterator[int]:
     """Ray, quiet, started or joined for the block unless it runs already; the number of cores."""
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # What befalls nodes and workers Ray would tell on the output, again and again; it mends it too.
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None
     ours = not ray.is_initialized()
     if ours:
         try:

@@ -90,7 +90,8 @@ def score(source: str, out: Path, engine: str = "local", model: Path = RELEASE) 
         if left and engine == "ray":
             from facemask.scoring import cluster
 
-            answers = cluster.answers(left, model.resolve(), about)
+            own = None if model == RELEASE else model.resolve()
+            answers = cluster.answers(left, own, about)
         elif left:
             from facemask.scoring import pipeline
 
