@@ -82,8 +82,8 @@ def cost_table(row: dict) -> str:
         f"{text}\n\nSo the first to be short is the core: {percent(share)} of its time goes into "
         f"the stage “{slowest}”. {CORES} cores read {line:.1f} Gbit a second, at "
         f"{row['bytes a photo'] / 1e3:,.0f} kB a photo; on one network card of 10 Gbit the network "
-        f"is short from {10 / line * CORES:,.0f} cores on. The one process that writes takes the "
-        f"answers of {rates['write'] / rate:,.0f} cores."
+        f"is short from {10 / line * CORES:,.0f} cores on, and the one process that writes from "
+        f"{rates['write'] / rate:,.0f} cores on."
     )
 
 

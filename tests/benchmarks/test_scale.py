@@ -55,6 +55,6 @@ def test_the_cost_is_the_arithmetic_of_the_stages(tmp_path: Path, monkeypatch):
     assert "| 10 billion | 197,285 | 82 days | 1,000.00 TB | 2,000.0 GB | 3,000.0 GB |" in text
     assert "56.32% of its time goes into the stage “find”" in text
     assert "read 1.1 Gbit a second" in text and "from 888 cores on" in text
-    assert "answers of 71 cores" in text
+    assert "from 71 cores on" in text
     assert "| find | 25 | 56.34% |" in page.BLOCKS["scale-stages"]()
     assert page.BLOCKS["scale-kills"]().startswith("Not measured yet")
