@@ -238,7 +238,8 @@ def stages(photos: Path, work: Path) -> dict:
     items = items[:: max(1, len(items) // TIMED)][:TIMED]
     spent = dict.fromkeys(("read and decode", "find", "judge"), 0.0)
     clock = time.process_time()
-    size, answers = 0, []
+    size = 0
+    answers: list[str] = []
 
     def lap(stage: str) -> None:
         nonlocal clock
