@@ -125,6 +125,12 @@ def _predict(args: argparse.Namespace) -> int:
     return batch.run(args)
 
 
+def _score(args: argparse.Namespace) -> int:
+    from facemask.scoring import command
+
+    return command.run(args)
+
+
 def _run(args: argparse.Namespace) -> int:
     from facemask.notebooks import run
 
@@ -169,6 +175,7 @@ def _run_folder(args: argparse.Namespace) -> Path:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 done in part, 2 refused."""
     from facemask.photos import batch
+    from facemask.scoring import command as scoring
 
     parser = argparse.ArgumentParser(prog="facemask", description="Face-mask classifier.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -180,15 +187,15 @@ def main(argv: list[str] | None = None) -> int:
         sub.set_defaults(function=function)
         sub.add_argument("--verbose", action="store_true",
                          help="show what TensorFlow and other libraries say of themselves")
-        if function is not _predict:
+        if function not in (_predict, _score):
             sub.add_argument(
                 "--dataset", default="face-mask-12k",
                 help="sample, face-mask-12k, fmd, a Kaggle owner/name, a folder or a zip",
             )
-        if function not in (_predict, _run):  # notebooks write where the project is
+        if function not in (_predict, _score, _run):  # notebooks write where the project is
             sub.add_argument("--data-dir", type=Path, default=Path("data"))
             sub.add_argument("--models-dir", type=Path, default=Path("models"))
-        if function not in (_download, _predict, _run):
+        if function not in (_download, _predict, _score, _run):
             sub.add_argument(
                 "--simple-split", action="store_true",
                 help="split picture by picture, copies or not; folders are named ...-simple",
@@ -220,6 +227,7 @@ def main(argv: list[str] | None = None) -> int:
     command(_audit, "List shortcuts and pictures that may be mislabelled; nothing is deleted.")
     command(_export, "Export them and compare each export with Keras.")
     batch.add_arguments(command(_predict, "Find and judge the faces in pictures and videos."))
+    scoring.add_arguments(command(_score, "Judge any number of pictures, here or on a cluster."))
     command(_run, "Run notebooks 01 to 06 from the first to the last.", training=True)
 
     args = parser.parse_args(argv)

@@ -36,9 +36,13 @@ def asked_for(lines: list[str]) -> set[str]:
 
 
 def test_the_extras_and_the_base_are_what_the_notebooks_install():
-    every = PROJECT["dependencies"] + sum(PROJECT["optional-dependencies"].values(), [])
+    extras = dict(PROJECT["optional-dependencies"])
+    ray = asked_for(extras.pop("ray"))  # too large for whoever does not use it
+    every = PROJECT["dependencies"] + sum(extras.values(), [])
     lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
     assert asked_for(every) == asked_for(lines)
+    lines += (ROOT / "requirements-ray.txt").read_text("utf-8").splitlines()
+    assert ray <= asked_for(lines)
 
 
 def test_the_base_asks_for_nothing_that_brings_tensorflow():
@@ -80,6 +84,13 @@ def test_a_command_beyond_the_base_says_what_to_install(installed, tmp_path):
                           capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 2
     assert re.fullmatch(r"facemask train: \S+ is not installed; .*'\.\[train\]'\n", done.stderr)
+    for engine, extra in (("local", "score"), ("ray", "ray")):
+        command = [installed / "facemask", "score", ".", "--out", "out", "--engine", engine]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (2, (
+            "facemask score: pyarrow is not installed; run: pip install "
+            f"'facemask[{extra}]'\n"
+        ))  # fmt: skip
     done = subprocess.run([installed / "facemask", "run"], cwd=tmp_path, capture_output=True,
                           text=True)  # fmt: skip
     assert done.returncode == 2 and done.stderr.count("\n") == 1

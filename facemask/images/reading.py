@@ -35,11 +35,14 @@ FORMATS = {
 } & set(Image.OPEN)  # fmt: skip
 
 
-def read_image(path: str | Path | BinaryIO) -> np.ndarray:
+def read_image(path: str | Path | BinaryIO, name: str | None = None) -> np.ndarray:
     """Read a picture of one of FORMATS as the eye sees it.
 
     EXIF rotation is applied; grey, palette, CMYK and 16-bit pictures become 8-bit RGB;
     transparency is laid on white; of an animation the first frame is taken.
+
+    Args:
+        name: what messages call it, if it is not read from where its name says.
 
     Returns:
         uint8 RGB array of shape (height, width, 3), values 0..255.
@@ -48,16 +51,17 @@ def read_image(path: str | Path | BinaryIO) -> np.ndarray:
         FacemaskError: the file is missing, empty, truncated, not a picture, or would take too
             much to read (see `bombs`).
     """
+    name = name or str(path)
     try:
         pixels, turn = _read(path)  # Pillow's own copy is gone before a turned one is made
         return np.ascontiguousarray(turn(pixels))
     except FileNotFoundError as error:
-        raise FacemaskError(f"{path} does not exist; check the name") from error
+        raise FacemaskError(f"{name} does not exist; check the name") from error
     except (Image.DecompressionBombError, MemoryError) as error:
-        raise FacemaskError(f"{path} is too large to open safely; make it smaller") from error
+        raise FacemaskError(f"{name} is too large to open safely; make it smaller") from error
     except Exception as error:  # for a damaged file each of the formats' readers has its own
         why = "of no known format" if isinstance(error, UnidentifiedImageError) else error
-        message = f"{path} cannot be read as a picture ({why}); leave it out"
+        message = f"{name} cannot be read as a picture ({why}); leave it out"
         raise FacemaskError(message) from error
 
 

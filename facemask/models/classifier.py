@@ -3,6 +3,8 @@
 TensorFlow, which takes seconds to import and need not be there, is imported for the first two only.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +38,7 @@ class Classifier(NamedTuple):
 Loaded = tuple[int, int, Predict]  # image size, number of classes, and how to predict
 
 
-def load(path: str | Path) -> Classifier:
+def load(path: str | Path, threads: int = 2) -> Classifier:
     """Load a `.keras` or `.tflite` file, a SavedModel or TF.js folder, or a model's folder.
 
     `labels.txt` is looked for beside the model, and so is `operating-point.json`, which not every
@@ -46,15 +48,19 @@ def load(path: str | Path) -> Classifier:
     Nothing that came with a model runs while it is loaded. When it judges, a SavedModel's graph may
     read and write files: load only those you trust.
 
+    Args:
+        threads: that a `.tflite` model may use; the other forms choose for themselves.
+
     Raises:
         FacemaskError: a file is missing or damaged, the labels do not fit the model, it is no
             classifier of pictures, or a `.keras` file holds more than Keras' own layers.
     """
     path = model_file(path)
+    loader: Callable[[Path], Loaded]
     if not path.exists():
         raise FacemaskError(f"there is no model at {path}; train one or check the name")
     if path.suffix == ".tflite":
-        loader = _tflite
+        loader = partial(_tflite, threads=threads)
     elif path.suffix == ".keras" or (path / "saved_model.pb").is_file():
         loader = _with_tensorflow
     elif (path / "model.json").is_file():
@@ -136,8 +142,8 @@ def _with_tensorflow(path: Path) -> Loaded:
     return load_form(path)
 
 
-def _tflite(path: Path) -> Loaded:
-    interpreter = Interpreter(model_path=str(path), num_threads=2)
+def _tflite(path: Path, threads: int) -> Loaded:
+    interpreter = Interpreter(model_path=str(path), num_threads=threads)
     interpreter.allocate_tensors()  # what it lacks or has too much of is said now
     takes, gives = interpreter.get_input_details(), interpreter.get_output_details()
     check_shapes(path, [t["shape"].tolist() for t in takes], [g["shape"].tolist() for g in gives])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from facemask.io.files import RELEASE, ROOT, FacemaskError, read_json, write_whole
 from facemask.io.tables import REPORTS, between, percent, table
-from facemask.pages import card, finders, reliability
+from facemask.pages import card, finders, reliability, scale
 
 
 def run_table(name: str) -> str:
@@ -391,6 +391,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     **{name: partial(make, RELEASE) for name, make in card.BLOCKS.items()},
     **finders.BLOCKS,
     **reliability.BLOCKS,
+    **scale.BLOCKS,
     "12k-copies": lambda: copies_table("face-mask-12k"),
     "12k-clean": lambda: clean_table("face-mask-12k"),
     "12k-verdict": lambda: verdict_texts("face-mask-12k"),

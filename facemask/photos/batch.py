@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
@@ -23,11 +22,11 @@ from facemask.images.writing import write_by_pillow
 from facemask.io.files import FINDER, RELEASE, FacemaskError, sweep, write_whole
 from facemask.io.threads import ahead
 from facemask.models.classifier import Classifier, load, model_file
-from facemask.photos import finder, video
+from facemask.photos import finder, stages, video
 from facemask.photos.annotate import annotate
 from facemask.photos.figure import draw, save
 from facemask.photos.journal import Journal, read_journal, write_answers_csv, write_answers_json
-from facemask.photos.predict import MARGIN, Cut, cut, describe, summarise
+from facemask.photos.predict import MARGIN, summarise
 from facemask.photos.sources import DRAWN_SUFFIXES, Source, expand, is_video, place, read, same_file
 
 GRID = 64  # pictures that are still shown in one; more go to a folder
@@ -69,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if args.camera is not None:
         if args.pictures:
             raise FacemaskError("give either pictures or --camera, not both")
-        model = _load(args.model)
+        model = load_whole(args.model)
         answer = video.watch(args.camera, args.output, model)
         _write([answer], args.json, args.csv, model.labels)
         print(_sentence(answer))
@@ -80,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     written = filter(None, (output, json_path, args.csv, *targets.values()))
     for each in {path.parent for path in written}:
         sweep(each)
-    model = _load(args.model)
+    model = load_whole(args.model)
     sources = [s for s in sources if not folder or s.name in targets]
     try:
         if folder or output is None:
@@ -114,23 +113,10 @@ def stream(
         for a picture that cannot be read.
     """
 
-    def find(source: Source) -> tuple[Source, np.ndarray | None, Cut | str]:
-        try:
-            image = read(source)
-            found = cut(image, model.image_size, margin)
-        except FacemaskError as error:
-            return source, None, str(error)
-        except (MemoryError, cv2.error) as error:
-            return source, None, f"{source.name} cannot be judged ({error}); leave it out"
-        return source, image if then else None, found
-
-    def judged() -> Iterator[tuple[dict, np.ndarray | None]]:
-        for source, image, found in ahead(find, sources):
-            if isinstance(found, str):
-                yield {"file": source.name, "error": found}, None
-            else:
-                answer = describe(found, model.predict(found.crops), model)
-                yield {"file": source.name, **answer}, image
+    def look_at(source: Source) -> stages.Looked:
+        return stages.look(
+            source.name, lambda: read(source), model.image_size, margin, keep=then is not None
+        )
 
     def finish(item: tuple[dict, np.ndarray | None]) -> dict:
         answer, image = item
@@ -138,7 +124,7 @@ def stream(
             then(answer, image)
         return answer
 
-    return ahead(finish, judged(), workers=1)
+    return ahead(finish, stages.judged(sources, look_at, model), workers=1)
 
 
 def _where(
@@ -311,14 +297,22 @@ def _plain(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _load(path: Path) -> Classifier:
+def load_whole(path: Path, threads: int = 2) -> Classifier:
+    """The model, once it is known that the face finder is there as well.
+
+    Args:
+        threads: see `classifier.load`.
+
+    Raises:
+        FacemaskError: see `classifier.load`, or the finder is missing.
+    """
     if path == RELEASE and not path.exists():
         raise FacemaskError(
             f"the released model is missing from {path}; fetch the project anew, or name a model "
             "of yours with --model"
         )
     finder.released()  # if it is missing, that is said now rather than once per picture
-    return load(path)
+    return load(path, threads)
 
 
 def digest(model: Path) -> str:

@@ -196,10 +196,11 @@ def write_answers_csv(path: str | Path, answers: Iterator[dict], labels: Sequenc
             rows = csv.DictWriter(file, fields, extrasaction="ignore")
             rows.writeheader()
             for answer in answers:
-                rows.writerows(_rows(answer))
+                rows.writerows(face_rows(answer))
 
 
-def _rows(answer: dict) -> Iterator[dict]:
+def face_rows(answer: dict) -> Iterator[dict]:
+    """An answer as flat rows, one a face; see `write_answers_csv`. Its own fields stay in each."""
     whole = answer.get("whole")
     if whole:
         face = 1 if answer["judged"] == "whole picture" else None

@@ -16,7 +16,7 @@ from facemask.pages import fill
 MOST_LINES = 180
 TEXTS = {name: (ROOT / name).read_text("utf-8") for name in fill.FILES}
 COMMANDS = ("download", "prepare", "train", "evaluate", "copies", "audit", "export", "predict",
-            "run")
+            "run", "score")
 
 
 def _prose(text: str) -> str:

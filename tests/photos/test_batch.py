@@ -53,7 +53,7 @@ def folder(scene, tmp_path):
 @pytest.fixture
 def command(monkeypatch):
     """The command `predict` with a model that needs no TensorFlow."""
-    monkeypatch.setattr(batch, "_load", lambda path: light_model())
+    monkeypatch.setattr(batch, "load_whole", lambda path: light_model())
 
     def run(*arguments):
         parser = argparse.ArgumentParser()

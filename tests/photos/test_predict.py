@@ -107,7 +107,7 @@ def test_released_model_judges_unless_another_is_named(tmp_path):
 def test_released_model_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(batch, "RELEASE", tmp_path / "release")
     with pytest.raises(FacemaskError, match="released model is missing.*--model"):
-        batch._load(tmp_path / "release")
+        batch.load_whole(tmp_path / "release")
 
 
 def test_faces_are_cut_as_in_training():

@@ -1,0 +1,107 @@
+"""The command `score`: judge all pictures of a source into a folder of Parquet."""
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from facemask.io.files import RELEASE, FacemaskError
+
+ENGINES = {"local": "score", "ray": "ray"}  # each with the extra that it needs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `score`."""
+    parser.add_argument(
+        "source",
+        help="a folder, a picture, a pattern such as 'photos/*.jpg', an address such as "
+        "s3://bucket/prefix, or a file that lists paths and addresses, one a line",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True,
+        help="folder for the results; the same command, given again after it was cut off, goes on",
+    )  # fmt: skip
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="local",
+        help="local: this machine; ray: Ray Data, here or on the cluster that RAY_ADDRESS names",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", type=Path, default=RELEASE, help="default: models/release, the released model"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what `add_arguments` describes.
+
+    Returns:
+        0 if all was judged, 1 if some pictures could not be read, 130 if stopped by Ctrl-C.
+
+    Raises:
+        FacemaskError: see `score`.
+    """
+    try:
+        counts = score(args.source, args.out, args.engine, args.model)
+    except KeyboardInterrupt:
+        print("stopped; give the same command again to go on", file=sys.stderr)
+        return 130
+    labels = counts["labels"] | {"unsure": counts["unsure"]}
+    said = ", ".join(f"{label} {number:,}" for label, number in labels.items())
+    print(f"{counts['pictures']:,} pictures: {counts['faces']:,} faces ({said}), "
+          f"{counts['unreadable']:,} unreadable")  # fmt: skip
+    print(args.out)
+    return 1 if counts["unreadable"] else 0
+
+
+def score(source: str, out: Path, engine: str = "local", model: Path = RELEASE) -> dict:
+    """Judge all pictures of a source that are not yet in the results.
+
+    Args:
+        source: see `items.find_items`.
+        out: folder of the results; see `parts`.
+        engine: of ENGINES.
+        model: its path; with Ray, every node must have it there.
+
+    Returns:
+        What is in the results then, by `parts.count`.
+
+    Raises:
+        FacemaskError: what the engine needs is not installed, there is nothing to judge, `out`
+            belongs to another model, or the engine gave up.
+    """
+    for module in ("pyarrow", "ray")[: 1 + (engine == "ray")]:
+        if importlib.util.find_spec(module) is None:
+            raise FacemaskError(
+                f"{module} is not installed; run: pip install 'facemask[{ENGINES[engine]}]'"
+            )
+    from facemask.photos.batch import load_whole
+    from facemask.scoring import parts
+    from facemask.scoring.items import find_items
+    from facemask.scoring.settings import settings_of
+
+    items = find_items(source)
+    loaded = load_whole(model)
+    about = settings_of(model, loaded)
+    with parts.opened(out, about, loaded.labels) as results:
+        left = [item for item in items if item.name not in results.done]
+        answers: Iterable[dict] = ()
+        if left and engine == "ray":
+            from facemask.scoring import cluster
+
+            own = None if model == RELEASE else model.resolve()
+            answers = cluster.answers(left, own, about)
+        elif left:
+            from facemask.scoring import pipeline
+
+            answers = pipeline.answers(left, loaded)
+        with tqdm(
+            total=len(items), initial=len(items) - len(left), unit="photo", desc="Scoring"
+        ) as bar:
+            for answer in answers:
+                bar.update(results.add(answer))
+        missing = sum(item.name not in results.done for item in left)
+    if missing:
+        raise FacemaskError(f"{missing} pictures have no answer; give the same command again")
+    return parts.count(out)
