@@ -19,7 +19,7 @@ from facemask.io.files import (
     write_json,
     write_whole,
 )
-from facemask.models import classifier
+from facemask.models import classifier, keras_file
 from facemask.models.tfjs import node_available
 
 FEWEST_IMAGES = 200  # to compare on; the test split, filled up from the others where it is smaller
@@ -123,10 +123,9 @@ def save(model: keras.Model, folder: Path) -> None:
     """Write model.keras and saved_model/, from which the other forms are made, into a folder.
 
     Raises:
-        FacemaskError: the system refuses to write the SavedModel.
-        OSError: it refuses to write model.keras.
+        FacemaskError: the system refuses to write them.
     """
-    model.save(folder / "model.keras")
+    keras_file.save(model, folder / "model.keras")
     try:
         model.export(folder / "saved_model", verbose=False)
     except tf.errors.OpError as error:  # as TensorFlow says what the system refuses

@@ -24,6 +24,7 @@ from facemask.finder.targets import Loss, targets
 from facemask.images.boxes import match, size
 from facemask.io.files import FacemaskError, read_json, write_json, write_whole
 from facemask.metrics.detection import BANDS
+from facemask.models import keras_file
 from facemask.models.checkpoint import Checkpoint, clear_up, go_on
 from facemask.photos.finder import canvas, decode, suppress
 
@@ -153,8 +154,7 @@ def train(
         model = _follow(course, model, pictures, part, schedule, seed, before)
         before += course.epochs
     _join(folder, len(schedule.courses))
-    with write_whole(folder / "finder.keras") as partial:
-        model.save(partial)
+    keras_file.save(model, folder / "finder.keras")
     return model
 
 
@@ -190,8 +190,7 @@ def _follow(
             Checkpoint(folder),
         ],
     )
-    with write_whole(folder / "finder.keras") as partial:
-        model.save(partial)
+    keras_file.save(model, folder / "finder.keras")
     clear_up(folder)
     return model
 

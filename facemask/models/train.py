@@ -23,6 +23,7 @@ from facemask.io.files import (
     writing,
 )
 from facemask.io.settings import check_numbers
+from facemask.models import keras_file
 from facemask.models.checkpoint import Checkpoint, go_on, read_arrays, write_arrays
 from facemask.models.networks import MODELS
 
@@ -172,7 +173,7 @@ def _train(split: Path, folder: Path, facts: dict, settings: dict) -> keras.Mode
         for name in ("settings.json", "history.csv"):
             shutil.copy(work / name, partial)
         (partial / "labels.txt").write_text("\n".join(facts["labels"]) + "\n")
-        model.save(partial / "model.keras")
+        keras_file.save(model, partial / "model.keras")
     remove_whole(work)
     return model
 

@@ -24,6 +24,7 @@ from facemask import CLASSES
 from facemask.datasets.prepare import read_all
 from facemask.exports.export import export_model
 from facemask.io.files import RELEASE, ROOT, FacemaskError, read_json, write_json, write_whole
+from facemask.models import keras_file
 from facemask.models.classifier import OPERATING_POINT
 from facemask.pages.fill import render
 from facemask.release.collect import IMAGE_SIZE, KINDS, collect, read_collected
@@ -89,7 +90,7 @@ def publish(
     found = settle(model, validation_sets(archives, data_dir))
     with write_whole(settled) as partial:
         partial.mkdir()
-        model.save(partial / "model.keras")
+        keras_file.save(model, partial / "model.keras")
         shutil.copy(last / "labels.txt", partial / "labels.txt")
         write_json(partial / OPERATING_POINT, {"sure": found["sure"]})
     collected = collect(archives, data_dir)

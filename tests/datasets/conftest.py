@@ -9,6 +9,12 @@ from kaggle_server import HANDLE, KaggleServer, pictures_zip
 # FULL_DISK set what it downloads goes to a device on which every write fails as on a full disk.
 CUSTOMIZE = """
 import builtins, os, time
+try:  # kaggle 1.7 prints all that it sends to a client on localhost, and there alone
+    from kagglesdk.kaggle_http_client import KaggleHttpClient
+    if hasattr(KaggleHttpClient, "_print_request"):
+        KaggleHttpClient._print = lambda self, message: None
+except ImportError:
+    pass
 wait, real = time.sleep, builtins.open
 time.sleep = lambda seconds: wait(min(seconds, 0.02))
 def full(path, mode="r", *args, **kwargs):
