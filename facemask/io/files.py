@@ -45,9 +45,27 @@ def write_whole(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _names_beside(path) as (partial, old):
             yield partial
+            to_disk(partial)  # or a disk that breaks later could keep the name and lose the content
             with locks.alone_in(path.parent):
                 _put_in_place(partial, path, old)
             _remove(old)
+
+
+def to_disk(path: Path) -> None:
+    """Have the system write a file, or all that is in a folder, to the disk itself.
+
+    Raises:
+        OSError: it cannot.
+    """
+    if path.is_dir():
+        # One call for all: a call for each of thousands of files would take minutes.
+        getattr(os, "sync", lambda: None)()  # Windows has none
+        return
+    file = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 @contextlib.contextmanager

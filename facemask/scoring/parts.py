@@ -9,7 +9,6 @@ judges the rest.
 import contextlib
 import hashlib
 import math
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -98,9 +97,6 @@ class Parts:
             with write_whole(path) as partial:
                 table = pa.Table.from_pylist(rows, self.schema)
                 parquet.write_table(table, partial, compression="zstd")
-                _to_disk(partial)
-            with writing(path):
-                _to_disk(self.folder)
             self._waiting = []
 
     def _row(self, row: dict) -> dict:
@@ -191,15 +187,3 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
         raise FacemaskError(
             f"{path} is damaged ({error}); delete it to have its pictures judged again"
         ) from error
-
-
-def _to_disk(path: Path) -> None:
-    """Have the system write a file or a folder's names to the disk itself."""
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except PermissionError:  # a folder, on Windows
-        return
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
