@@ -84,7 +84,10 @@ def writing(path: str | Path) -> Iterator[None]:
 def refusal(said: str) -> OSError | None:
     """The error by which the system refused another program's writing, from what that printed."""
     codes = [int(code) for code in re.findall(r"^\w*Error: \[Errno (\d+)\]", said, re.MULTILINE)]
+    # As TensorFlow puts it: errors_impl.PermissionDeniedError: <path>; Read-only file system
+    reasons = re.findall(r"^[\w.]*errors_impl\.\w+Error: .*; (.+)$", said, re.MULTILINE)
     refused = [code for code in codes if code in REFUSALS]
+    refused += [code for code in REFUSALS if os.strerror(code) in reasons]
     return OSError(refused[-1], os.strerror(refused[-1])) if refused else None
 
 
