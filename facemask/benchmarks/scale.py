@@ -84,7 +84,7 @@ def compared(truth: list[str], rows: list[str]) -> dict:
     wanted, got = Counter(truth), Counter(rows)
     return {"rows": len(rows), "rows lost": (wanted - got).total(),
             "rows doubled": sum(n - 1 for n in got.values()),
-            "rows that differ": (got.keys() - wanted.keys()).__len__()}  # fmt: skip
+            "rows that differ": len(got.keys() - wanted.keys())}  # fmt: skip
 
 
 def anew(folder: Path) -> Path:

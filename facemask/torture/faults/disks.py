@@ -323,13 +323,11 @@ def rows(stack: contextlib.ExitStack) -> dict[str, Callable[[], dict]]:
             "faketime"
         )
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    small: list[Disk] = []  # made when the first stage is measured
+    small = stack.enter_context(disk())
+    make_inputs(folder / "inputs")
 
     def measure(name: str, stage: Stage) -> dict:
-        if not small:
-            small.append(stack.enter_context(disk()))
-            make_inputs(folder / "inputs")
-        return Trial(name, stage, small[0], folder / re.sub(r"\W+", "-", name)).row()
+        return Trial(name, stage, small, folder / re.sub(r"\W+", "-", name)).row()
 
     return {name: partial(measure, name, stage)
             for name, stage in all_stages(folder / "inputs").items()}  # fmt: skip
