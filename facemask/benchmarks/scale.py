@@ -1,16 +1,16 @@
 """Score many photos by both engines, in spite of killed nodes; writes reports/scale.json.
 
-`python -m facemask.benchmarks.scale ARCHIVES [--photos N]` repeats the photos of
-ARCHIVES/face-mask-{scenes,street}.zip, as hard links of other names, one in a hundred broken. It
-needs `pip install -r requirements-ray.txt` and Linux. Five parts, each written when done, each
-to be had alone by `--only`:
+`python -m facemask.benchmarks.scale ARCHIVES [--pictures N]` repeats the pictures of all zips in
+ARCHIVES, faces cut out and photos, as hard links of other names, one in a hundred broken. It needs
+`pip install -r requirements-ray.txt` and Linux. Five parts, each written when done, each to be had
+alone by `--only`; those that time something, and the store, do with photos and fewer of them:
 
 stages      photos per core-second of each stage, one after the other on one core
-engines     both engines on all photos, Ray on a cluster of two nodes: the same rows, each once;
+engines     both engines on all pictures, Ray on a cluster of two nodes: the same rows, each once;
             memory of a worker in the first tenth and later
-kills       the same on a cluster of which a node is killed ten times and the driver twice
-throughput  photos a second of both engines on the same cores, and of Ray with one worker and two,
-            on a fifth of the photos
+kills       the same on a cluster of which a node is killed ten times and the driver twice, with a
+            fifth of the pictures
+throughput  photos a second of both engines on the same cores, and of Ray with one worker and two
 store       some of the photos from an S3 store (moto's server): the same rows as from disk, and
             whether the credentials are to be found in what was written or said
 """
@@ -19,6 +19,7 @@ import argparse
 import io
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,14 +29,14 @@ import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import cv2
 from tqdm import tqdm
 
 from facemask.benchmarks.nodes import Run, cluster
-from facemask.images.reading import read_image
+from facemask.datasets.download import download
+from facemask.images.reading import find_images, read_image
 from facemask.io.files import RELEASE, FacemaskError, read_json, write_json, write_whole
 from facemask.photos import finder
 from facemask.photos.batch import digest, load_whole
@@ -47,7 +48,7 @@ from facemask.scoring.items import find_items
 from facemask.scoring.pipeline import fetch
 
 REPORT = Path("reports/scale.json")
-PHOTOS, ONE_IN = 100_000, 100  # one in so many is broken
+PICTURES, ONE_IN = 100_000, 100  # one in so many is broken
 NODES, KILLS, DRIVERS = 2, 10, 2
 TIMED = 200  # photos whose stages are timed
 STORED = 1000  # photos that are put into the store at most
@@ -65,7 +66,7 @@ def make_photos(originals: list[Path], folder: Path, number: int) -> Path:
                 if k % ONE_IN == ONE_IN // 2:
                     path.write_bytes(original.read_bytes()[: (k * 7) % 300])
                 else:
-                    path.hardlink_to(original)
+                    path.hardlink_to(original.resolve())
     return folder
 
 
@@ -113,7 +114,7 @@ def engines(photos: Path, work: Path) -> dict:
     early, late = run.memory(number)
     counts = parts.count(work / "ray")
     return {
-        "photos": number, "pictures in the results": counts["pictures"],
+        "pictures": number, "in the results": counts["pictures"],
         "unreadable": counts["unreadable"], "nodes": NODES,
         **compared(rows_of(work / "local"), rows_of(work / "ray")),
         "MB of a worker, first tenth": round(early), "MB of a worker, later": round(late),
@@ -123,8 +124,7 @@ def engines(photos: Path, work: Path) -> dict:
 def kills(photos: Path, work: Path) -> dict:
     """See the module's text."""
     number = len(find_items(str(photos)))
-    if not (work / "local").is_dir():
-        local_run(photos, work)
+    local_run(photos, work)
     anew(work / "killed")
     nodes = drivers = 0
     start = time.monotonic()
@@ -142,7 +142,7 @@ def kills(photos: Path, work: Path) -> dict:
                 nodes += 1
         run.finish()
     return {
-        "photos": number, "nodes killed": nodes, "drivers killed": drivers,
+        "pictures": number, "nodes killed": nodes, "drivers killed": drivers,
         "seconds": round(time.monotonic() - start),
         **compared(rows_of(work / "local"), rows_of(work / "killed")),
     }  # fmt: skip
@@ -296,18 +296,20 @@ def main() -> None:
     }  # fmt: skip
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("archives", type=Path, help="folder with the data sets' zips")
-    parser.add_argument("--photos", type=int, default=PHOTOS)
+    parser.add_argument("--pictures", type=int, default=PICTURES)
     parser.add_argument("--only", nargs="+", choices=measured, default=list(measured))
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     args = parser.parse_args()
-    scenes = photos_of(args.archives, args.data_dir).values()
-    originals = [path.resolve() for rows in scenes for path, _, _ in rows]
+    zips = sorted(args.archives.glob("*.zip"))
+    pictures = [p for file in zips for p in find_images(download(str(file), args.data_dir))]
+    random.Random(0).shuffle(pictures)  # or the first tenth would be of one archive
+    photos = [p for rows in photos_of(args.archives, args.data_dir).values() for p, _, _ in rows]
+    sources = {"engines": (pictures, args.pictures), "kills": (pictures, args.pictures // 5)}
     work = args.data_dir.resolve() / "bench-scale"
-    make = partial(make_photos, originals)
-    photos = make(work / f"photos-{args.photos}", args.photos)
-    few = make(work / f"photos-{args.photos // 5}", args.photos // 5)
     for part in args.only:
-        result = measured[part](few if part == "throughput" else photos, work)
+        originals, number = sources.get(part, (photos, args.pictures // 20))
+        folder = work / f"{'pictures' if part in sources else 'photos'}-{number}"
+        result = measured[part](make_photos(originals, folder, number), work)
         report = read_json(REPORT) if REPORT.is_file() else {}
         write_json(REPORT, {**report, part: result})
         print(part, json.dumps(result, indent=1))

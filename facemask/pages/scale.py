@@ -20,8 +20,8 @@ def measured(part: str, render: Callable[[dict], str]) -> str:
 def engines_table(row: dict) -> str:
     """Both engines on the same photos."""
     text = table(
-        ["photos", "of them broken", "rows", "rows lost", "rows doubled", "rows that differ"],
-        [[f"{row[key]:,}" for key in ("photos", "unreadable", "rows", "rows lost", "rows doubled",
+        ["pictures", "of them broken", "rows", "rows lost", "rows doubled", "rows that differ"],
+        [[f"{row[key]:,}" for key in ("pictures", "unreadable", "rows", "rows lost", "rows doubled",
                                       "rows that differ")]],
     )
     return (f"{text}\n\nThe largest worker held {row['MB of a worker, first tenth']:,} MB in the "
@@ -30,7 +30,7 @@ def engines_table(row: dict) -> str:
 
 def kills_table(row: dict) -> str:
     """The same in spite of kills."""
-    keys = ("photos", "nodes killed", "drivers killed", "rows", "rows lost", "rows doubled",
+    keys = ("pictures", "nodes killed", "drivers killed", "rows", "rows lost", "rows doubled",
             "rows that differ")
     return table(list(keys), [[f"{row[key]:,}" for key in keys]])
 
