@@ -47,7 +47,7 @@ lock: .venv/installed  ## pin requirements.txt anew
 
 docs: .venv/installed  ## build the documentation into site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:  ## remove the environment; data and models stay
 	rm -rf .venv

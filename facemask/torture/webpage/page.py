@@ -218,7 +218,7 @@ def rows(stack: ExitStack) -> dict[str, Callable[[], dict]]:
     """
     browser.find()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    site, other = build(folder / "site"), build_other(folder / "other")
+    site = build(folder / "site")
     parts: dict[str, Callable[[Path], dict]] = {
         "content security policy": lambda place: security(site, place),
         "policy without Trusted Types": lambda place: security(
@@ -227,7 +227,8 @@ def rows(stack: ExitStack) -> dict[str, Callable[[], dict]]:
         "odd files": lambda place: oddities(site, place),
         f"{PHOTOS:,} photos": lambda place: photos(site, place),
         "webcam": lambda place: webcam(site, place),
-        "back, second tab, update": lambda place: versions(site, other, place),
+        "back, second tab, update": lambda place: versions(
+            site, build_other(place / "other"), place),
     }  # fmt: skip
 
     def measure(number: int, what: str) -> dict:
