@@ -25,6 +25,7 @@ the web page:
 
 import contextlib
 import functools
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -44,6 +45,7 @@ SMALL, SMALL_EXTRA = 24, 0.18
 SAME = 0.35
 NESTED = 0.5
 MULTIPLE = 32
+KEPT = 4  # networks set up for a shape; 30 MB each for a large one
 STRIDES = (8, 16, 32)  # pixels a cell of each of the network's levels, finest first
 # See is_face_crop.
 CROP_SIDE, CROP_ASPECT, CROP_FILL, CROP_SMALL = 256, 1.5, 0.75, 0.5
@@ -172,19 +174,21 @@ def place(boxes: np.ndarray, scales: tuple[float, float], shape: Sequence[int]) 
 
 
 class Finder:
-    """A trained network in LiteRT; one may be used by many threads at once."""
+    """A trained network in LiteRT; one may be used by many threads at once.
+
+    Setting it up for a canvas of another shape costs a quarter of a look, and a folder has photos
+    of a few shapes; so that is done once for each of the last KEPT.
+    """
 
     def __init__(self, file: Path, threads: int = 1):
         self.content, self.threads = Path(file).read_bytes(), threads
-        self._idle: list[Interpreter] = []
+        self._idle: list[Interpreter] = []  # last used last
+        self._lock = threading.Lock()
 
     def maps(self, shown: np.ndarray) -> list[np.ndarray]:
         """The network's outputs for a canvas, uint8 RGB (H, W, 3)."""
-        with self._interpreter() as network:
+        with self._interpreter((1, *shown.shape)) as network:
             entry = network.get_input_details()[0]
-            if tuple(entry["shape"]) != (1, *shown.shape):
-                network.resize_tensor_input(entry["index"], (1, *shown.shape))
-                network.allocate_tensors()
             network.set_tensor(entry["index"], shown[None].astype(entry["dtype"]))
             network.invoke()
             return [network.get_tensor(o["index"]) for o in network.get_output_details()]
@@ -207,11 +211,22 @@ class Finder:
         return place(suppress(decode(self.maps(shown), threshold)), scales, image.shape)
 
     @contextlib.contextmanager
-    def _interpreter(self) -> Iterator[Interpreter]:
-        try:
-            lent = self._idle.pop()
-        except IndexError:
-            lent = Interpreter(model_content=self.content, num_threads=self.threads)
+    def _interpreter(self, shape: tuple[int, ...]) -> Iterator[Interpreter]:
+        with self._lock:
+            lent = next((n for n in self._idle if _shape(n) == shape), None)
+            if lent is None and len(self._idle) >= KEPT:
+                lent = self._idle[0]
+            if lent is not None:
+                self._idle.remove(lent)
+        if lent is None or _shape(lent) != shape:
+            if lent is None:
+                lent = Interpreter(model_content=self.content, num_threads=self.threads)
+            lent.resize_tensor_input(lent.get_input_details()[0]["index"], shape)
             lent.allocate_tensors()
         yield lent
-        self._idle.append(lent)  # not after an error, which may leave it half set up
+        with self._lock:  # not after an error, which may leave it half set up
+            self._idle.append(lent)
+
+
+def _shape(network: Interpreter) -> tuple[int, ...]:
+    return tuple(network.get_input_details()[0]["shape"])

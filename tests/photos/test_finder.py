@@ -75,6 +75,17 @@ def test_same_answer_again_and_from_several_threads() -> None:
             np.testing.assert_array_equal(again, first)
 
 
+def test_photos_of_many_shapes_by_turns_are_answered_as_alone() -> None:
+    image, _ = draw_scene(np.random.default_rng(1), faces=4)
+    images = [image[: 480 - 64 * k] for k in range(finder.KEPT + 2)] * 2
+    alone = [finder.Finder(finder.FINDER)(each) for each in images]
+    network = finder.Finder(finder.FINDER)
+    for shown in (map(network, images), ThreadPoolExecutor(3).map(network, images)):
+        for found, wanted in zip(shown, alone, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    assert len(network._idle) <= finder.KEPT + 3
+
+
 def test_a_larger_copy_of_a_photo_gives_the_same_faces() -> None:
     image, _ = draw_scene(np.random.default_rng(2), faces=3, width=900, height=600)
     small = finder.find_faces(image)
