@@ -45,7 +45,7 @@ SMALL, SMALL_EXTRA = 24, 0.18
 SAME = 0.35
 NESTED = 0.5
 MULTIPLE = 32
-KEPT = 4  # networks set up for a shape; 30 MB each for a large one
+KEPT = 8  # networks set up for a shape; 30 MB each for a large one. Folders have some 20 shapes
 STRIDES = (8, 16, 32)  # pixels a cell of each of the network's levels, finest first
 # See is_face_crop.
 CROP_SIDE, CROP_ASPECT, CROP_FILL, CROP_SMALL = 256, 1.5, 0.75, 0.5

@@ -77,7 +77,7 @@ def test_same_answer_again_and_from_several_threads() -> None:
 
 def test_photos_of_many_shapes_by_turns_are_answered_as_alone() -> None:
     image, _ = draw_scene(np.random.default_rng(1), faces=4)
-    images = [image[: 480 - 64 * k] for k in range(finder.KEPT + 2)] * 2
+    images = [image[: 480 - 32 * k] for k in range(finder.KEPT + 2)] * 2
     alone = [finder.Finder(finder.FINDER)(each) for each in images]
     network = finder.Finder(finder.FINDER)
     for shown in (map(network, images), ThreadPoolExecutor(3).map(network, images)):
