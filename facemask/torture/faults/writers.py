@@ -230,7 +230,7 @@ def stages(inputs: Path) -> dict[str, Stage]:
         "notebooks": Stage(
             _project, (*FACEMASK, "run", "--dataset", faces, "--image-size", "32", "--epochs", "1"),
             2, gradual=("models/faces/*", "data/*"), alike=(*forms, "*.ipynb", "*log.txt"),
-            aside=("*-failed.ipynb",),
+            aside=("*-failed.ipynb", "*log.txt", "*.unfinished/*", "*short_trainings.json"),
         ),
     }  # fmt: skip
     if (ROOT / "web" / "node_modules" / ".installed").is_file():
