@@ -63,10 +63,14 @@ class Run:
 
     def until(self, done: float = float("inf")) -> bool:
         """Wait until so many photos are done; False once the run has ended."""
-        while self.process.poll() is None:
-            if self.look().done >= done:
-                return True
-            time.sleep(0.5)
+        try:
+            while self.process.poll() is None:
+                if self.look().done >= done:
+                    return True
+                time.sleep(0.5)
+        except BaseException:  # Ctrl+C among them, of which a session of its own hears nothing
+            self.kill()
+            raise
         self.look()
         return False
 

@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ BLOCK = 128  # pictures that go through the stages together: seconds of work, lo
 SHARES = 8  # blocks per core at least, or some cores would have nothing to do in the end
 SLICE = 8  # pictures read at a time, so that a block of large ones is cut
 READERS = 8  # of them at once, as a store takes its time to answer
+ANSWERS = 10  # seconds in which a cluster does
 FILES = pa.schema([("name", pa.string()), ("file", pa.large_binary()), ("error", pa.string())])
 
 
@@ -130,6 +132,7 @@ def _connected() -> Iterator[int]:
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
     ours = not ray.is_initialized()
     if ours:
+        _check_address(os.environ.get("RAY_ADDRESS", ""))
         try:
             ray.init(logging_level=logging.CRITICAL, log_to_driver=False, include_dashboard=False)
         except Exception as error:  # whatever keeps it from starting, or the address from answering
@@ -158,6 +161,20 @@ def _given_up(error: Exception, stores: set[str]) -> FacemaskError:
         cause = getattr(cause, "cause", None) or cause.__cause__
     why = without_secrets(_first_line(error), *filter(None, stores))
     return FacemaskError(f"Ray gave up ({why}); give the same command again to go on")
+
+
+def _check_address(address: str) -> None:
+    """Ray itself tries a wrong address for a quarter of an hour."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return  # auto, local or none
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWERS).close()
+    except (OSError, OverflowError) as error:
+        raise FacemaskError(
+            f"Ray cannot be started or reached (nothing answers at {address}: "
+            f"{getattr(error, 'strerror', None) or error}); check RAY_ADDRESS"
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:
