@@ -229,7 +229,8 @@ def stages(inputs: Path) -> dict[str, Stage]:
                        gradual=("*.md",)),
         "notebooks": Stage(
             _project, (*FACEMASK, "run", "--dataset", faces, "--image-size", "32", "--epochs", "1"),
-            2, gradual=("models/faces/*", "data/*"), alike=(*forms, "*.ipynb", "*log.txt"),
+            2, gradual=("models/faces/*", "data/*"),
+            alike=(*forms, "*.ipynb", "*log.txt", "*label_errors.json"),
             aside=("*-failed.ipynb", "*log.txt", "*.unfinished/*", "*short_trainings.json"),
         ),
     }  # fmt: skip
