@@ -82,6 +82,35 @@ def group_kfold(
     return _kfold(short, progress)
 
 
+def fold_settings(
+    split_folder: str | Path, model_name: str, group_ids: Sequence[int] | np.ndarray, folds: int
+) -> dict:
+    """What the trainings of `group_kfold` depend on, at its own schedule; nothing is trained.
+
+    Raises:
+        FacemaskError: as `group_kfold`.
+    """
+    return _Short(split_folder, None, model_name, group_ids, folds, None, 32, 0).done["settings"]
+
+
+def train_fold(
+    split_folder: str | Path, model_name: str, fold: int, group_ids: Sequence[int] | np.ndarray,
+    folds: int = FOLDS, seed: int = 0,
+) -> dict:
+    """One training of `group_kfold` alone, for another process or machine; nothing is written.
+
+    Args:
+        fold: its number, from 0.
+
+    Returns:
+        The same as `folds` has there.
+
+    Raises:
+        FacemaskError: as `group_kfold`.
+    """
+    return _Short(split_folder, None, model_name, group_ids, folds, None, 32, seed).train(fold, 1.0)
+
+
 def _kfold(short: "_Short", progress: bool) -> dict:
     folds = len(short.folds)
     numbers = tqdm(range(folds), desc=f"Folds of {short.model_name}", disable=not progress)
@@ -144,10 +173,10 @@ def folds_and_curve(
 
 
 class _Short:
-    """Short trainings on parts of the pool, each done once and remembered in a file."""
+    """Short trainings on parts of the pool, each done once and remembered in a file of the run."""
 
     def __init__(
-        self, split_folder: str | Path, run: str | Path, model_name: str,
+        self, split_folder: str | Path, run: str | Path | None, model_name: str,
         group_ids: Sequence[int] | np.ndarray | None, folds: int, steps: int | None,
         batch_size: int, seed: int,
     ):
@@ -174,7 +203,7 @@ class _Short:
         dealt = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         self.folds = list(dealt.split(self.paths, self.classes, groups))
         self.steps = steps or schedule(len(files) * (folds - 1) // folds, batch_size)
-        self.store = Path(run) / model_name / "short_trainings.json"
+        self.store = Path(run) / model_name / "short_trainings.json" if run else None
         dealt_out = np.concatenate([held_out for _, held_out in self.folds])
         settings = {
             "model": model_name, "data": self.facts["settings"], "labels": self.facts["labels"],
@@ -183,7 +212,7 @@ class _Short:
             "dealt": hashlib.sha256(dealt_out.astype("<i8").tobytes()).hexdigest()[:16],
         }
         self.done = {"settings": settings, "trainings": {}}
-        if self.store.is_file():
+        if self.store and self.store.is_file():
             stored = read_json(self.store)
             if stored["settings"] == settings:
                 self.done = stored
@@ -192,7 +221,8 @@ class _Short:
         key = f"fold {fold}, share {share}"
         if key not in self.done["trainings"]:
             self.done["trainings"][key] = self._train(fold, share)
-            write_json(self.store, self.done)
+            if self.store:
+                write_json(self.store, self.done)
         return self.done["trainings"][key]
 
     def _train(self, fold: int, share: float) -> dict:

@@ -29,6 +29,7 @@ from facemask.models.checkpoint import Checkpoint, clear_up, go_on
 from facemask.photos.finder import canvas, decode, suppress
 
 WARM_UP = 200  # steps
+WIDTH = 24  # of the released network
 
 
 class Course(NamedTuple):
@@ -119,13 +120,22 @@ def batches(
     return tf.data.Dataset.counter(start).map(load).prefetch(4)
 
 
+def settings_of(schedule: Schedule, width: int) -> dict:
+    """What a training depends on beside its seed, as JSON has it."""
+    return {
+        **schedule._asdict(), "width": width, "kinds": scenes.KINDS,
+        "courses": [course._asdict() for course in schedule.courses],
+        "sizes": [list(size) for size in schedule.sizes],
+    }  # fmt: skip
+
+
 def train(
     archives: str | Path,
     folder: str | Path,
     data_dir: str | Path = "data",
     schedule: Schedule = RELEASED,
     seed: int = 0,
-    width: int = 24,
+    width: int = WIDTH,
 ) -> keras.Model:
     """Train by a schedule; goes on where it was cut off. See the module's text.
 
@@ -137,9 +147,7 @@ def train(
         FacemaskError: an archive is missing, or the folder holds another training.
     """
     folder = Path(folder)
-    settings = {**schedule._asdict(), "seed": seed, "width": width, "kinds": scenes.KINDS}
-    settings["courses"] = [course._asdict() for course in schedule.courses]
-    settings["sizes"] = [list(s) for s in schedule.sizes]
+    settings = settings_of(schedule, width) | {"seed": seed}
     if (folder / "settings.json").is_file() and read_json(folder / "settings.json") != settings:
         raise FacemaskError(f"{folder} holds a training by another recipe; delete or move it")
     if (folder / "finder.keras").is_file():

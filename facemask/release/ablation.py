@@ -136,21 +136,42 @@ def train_and_measure(job: tuple[str, int, Path, Path]) -> tuple[dict, dict]:
     """
     name, seed, archives, data_dir = job
     folder = data_dir / f"ablation-{code()}" / f"{name.replace(' ', '-')}-{seed}"
-    recipe = (ROWS | SIZES)[name]
-    model = fit(archives, folder, data_dir, recipe, seed)
-    judge = classifier.load(folder / "model.keras")
-    figures = {}
-    for test, (pictures, images) in _read_sets(archives, data_dir, recipe.image_size).items():
-        row = score(judge, pictures, images)
-        figures[test] = {k: row[k] for k in ("accuracy", "macro_recall")}
+    model = fit(archives, folder, data_dir, (ROWS | SIZES)[name], seed)
+    figures = on_test_sets(folder / "model.keras", archives, data_dir)
     return figures, {"parameters": model.count_params(), "multiply_adds": multiply_adds(model)}
 
 
-def _one_core() -> None:
+def on_test_sets(model: Path, archives: Path, data_dir: Path) -> dict[str, dict[str, float]]:
+    """accuracy and macro_recall of a model.keras by test set."""
+    judge = classifier.load(model)
+    figures = {}
+    for test, (pictures, images) in _read_sets(archives, data_dir, judge.image_size).items():
+        row = score(judge, pictures, images)
+        figures[test] = {k: row[k] for k in ("accuracy", "macro_recall")}
+    return figures
+
+
+def one_core() -> None:
     """Two trainings side by side, each on its core, are done sooner than one after the other."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     cv2.setNumThreads(1)
+
+
+def made_from() -> dict:
+    """What all figures depend on: schedule (epochs, steps, image_size), and `code`."""
+    return {
+        "schedule": {k: getattr(SHORT, k) for k in ("epochs", "steps", "image_size")},
+        "code": code(),
+    }
+
+
+def all_jobs(seeds: Iterable[int]) -> list[tuple[str, str, int]]:
+    """Every training (rows or sizes, name, seed): rows by every seed, sizes by the first."""
+    first, *others = seeds
+    jobs = [("rows", name, first) for name in ROWS]
+    jobs += [("sizes", name, first) for name in SIZES if SIZES[name] != SHORT]
+    return jobs + [("rows", name, seed) for seed in others for name in ROWS]
 
 
 def ablate(
@@ -165,10 +186,7 @@ def ablate(
     Raises:
         FacemaskError: the report holds figures of another schedule or recipe.
     """
-    result: dict[str, Any] = {
-        "schedule": {k: getattr(SHORT, k) for k in ("epochs", "steps", "image_size")},
-        "code": code(), "rows": {}, "sizes": {},
-    }  # fmt: skip
+    result: dict[str, Any] = {**made_from(), "rows": {}, "sizes": {}}
     if report.is_file():
         found = read_json(report)
         if any(found.get(key) != result[key] for key in ("schedule", "code")):
@@ -176,12 +194,10 @@ def ablate(
         result |= found
     collect(archives, data_dir)  # once, before two trainings want it
     test_sets(archives, data_dir)
-    first, *others = seeds
-    jobs = [("rows", name, first) for name in ROWS]
-    jobs += [("sizes", name, first) for name in SIZES if SIZES[name] != SHORT]
-    jobs += [("rows", name, seed) for seed in others for name in ROWS]
+    jobs = all_jobs(seeds)
+    first = jobs[0][2]
     jobs = [(p, n, seed) for p, n, seed in jobs if str(seed) not in result[p].get(n, {})]
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), _one_core) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), one_core) as pool:
         waiting = {pool.submit(train_and_measure, (n, seed, archives, data_dir)): (p, n, seed)
                    for p, n, seed in jobs}
         done = as_completed(waiting)

@@ -65,6 +65,36 @@ def average(model: keras.Model, other: keras.Model) -> keras.Model:
     return model
 
 
+def train(
+    archives: Path, data_dir: Path, recipes: tuple[Recipe, Recipe], seed: int, start: str
+) -> tuple[Path, dict]:
+    """Train in two parts, average and settle; a part that is done is not trained again.
+
+    Args:
+        start: how the names of three folders in `data_dir` begin: <start>-model, <start>-finished
+            and <start>-settled.
+
+    Returns:
+        The folder of the settled model, and what `settle` found.
+
+    Raises:
+        FacemaskError: an archive is missing.
+    """
+    first, last, settled = (
+        data_dir / f"{start}-{name}" for name in ("model", "finished", "settled"))
+    model = average(
+        fit(archives, first, data_dir, recipes[0], seed),
+        fit(archives, last, data_dir, recipes[1], seed + 1, start=first / "model.keras"),
+    )
+    found = settle(model, validation_sets(archives, data_dir))
+    with write_whole(settled) as partial:
+        partial.mkdir()
+        keras_file.save(model, partial / "model.keras")
+        shutil.copy(last / "labels.txt", partial / "labels.txt")
+        write_json(partial / OPERATING_POINT, {"sure": found["sure"]})
+    return settled, found
+
+
 def publish(
     archives: Path, data_dir: Path, recipes: tuple[Recipe, Recipe], seed: int, out: Path = RELEASE
 ) -> dict:
@@ -81,18 +111,8 @@ def publish(
     Raises:
         FacemaskError: an archive is missing, or an export does not equal Keras.
     """
-    first, last, settled = (
-        data_dir / f"release-{name}" for name in ("model", "finished", "settled"))
-    model = average(
-        fit(archives, first, data_dir, recipes[0], seed),
-        fit(archives, last, data_dir, recipes[1], seed + 1, start=first / "model.keras"),
-    )
-    found = settle(model, validation_sets(archives, data_dir))
-    with write_whole(settled) as partial:
-        partial.mkdir()
-        keras_file.save(model, partial / "model.keras")
-        shutil.copy(last / "labels.txt", partial / "labels.txt")
-        write_json(partial / OPERATING_POINT, {"sure": found["sure"]})
+    first, last = data_dir / "release-model", data_dir / "release-finished"
+    settled, found = train(archives, data_dir, recipes, seed, "release")
     collected = collect(archives, data_dir)
     sets = test_sets(archives, data_dir)
     published = sets["12k Test, published"]

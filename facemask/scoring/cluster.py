@@ -13,7 +13,7 @@ import logging
 import math
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def answers(items: Sequence[Item], model: Path | None, about: dict) -> Iterator[
     Raises:
         FacemaskError: Ray cannot be started or reached, or gives up.
     """
-    with _connected() as cores:
+    with connected() as cores:
         blocks = max(math.ceil(len(items) / BLOCK), min(len(items), SHARES * cores))
         size = math.ceil(len(items) / blocks)
         tables = [_table(items[k : k + size]) for k in range(0, len(items), size)]
@@ -75,7 +75,7 @@ def answers(items: Sequence[Item], model: Path | None, about: dict) -> Iterator[
                 for answer in table["answer"].to_pylist():
                     yield json.loads(answer)
         except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
-            raise _given_up(error, {item.store for item in items}) from None
+            raise given_up(error, {item.store for item in items}) from None
 
 
 def _fetch(table: pa.Table) -> Iterator[pa.Table]:
@@ -124,9 +124,13 @@ def _table(items: Sequence[Item]) -> pa.Table:
 
 
 @contextlib.contextmanager
-def _connected() -> Iterator[int]:
-    """Ray, quiet, started or joined for the block unless it runs already; the number of cores."""
-    for name in ("ray", "ray.data"):
+def connected() -> Iterator[int]:
+    """Ray, quiet, started or joined for the block unless it runs already; the number of cores.
+
+    Raises:
+        FacemaskError: it cannot be started or reached, or has no core.
+    """
+    for name in ("ray", "ray.data", "ray.tune"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # What befalls nodes and workers Ray would tell on the output, again and again; it mends it too.
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
@@ -152,8 +156,12 @@ def _connected() -> Iterator[int]:
             ray.shutdown()
 
 
-def _given_up(error: Exception, stores: set[str]) -> FacemaskError:
-    """What to say when Ray ends the run: the words of our own error, if it was one."""
+def given_up(error: Exception, stores: Collection[str] = ()) -> FacemaskError:
+    """What to say when Ray ends the run: the words of our own error, if it was one.
+
+    Args:
+        stores: addresses whose secrets are left out.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, FacemaskError):
