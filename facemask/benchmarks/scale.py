@@ -94,9 +94,9 @@ def anew(folder: Path) -> Path:
     return folder
 
 
-def local_run(photos: Path, work: Path, name: str = "local") -> Run:
-    """The local engine over all photos."""
-    return Run([photos, "--out", anew(work / name)], work / f"{name}.txt").finish()
+def local_run(photos: Path, out: Path) -> Run:
+    """The local engine over all photos, or over those that an earlier run has not done."""
+    return Run([photos, "--out", out], out.with_suffix(".txt")).finish()
 
 
 def ray_run(photos: Path, work: Path, name: str, environment: dict[str, str]) -> Run:
@@ -107,7 +107,7 @@ def ray_run(photos: Path, work: Path, name: str, environment: dict[str, str]) ->
 def engines(photos: Path, work: Path) -> dict:
     """See the module's text."""
     number = len(find_items(str(photos)))
-    local_run(photos, work)
+    local_run(photos, truth := work / f"local-{photos.name}")
     anew(work / "ray")
     with cluster(NODES) as (environment, _):
         run = ray_run(photos, work, "ray", environment).finish()
@@ -116,7 +116,7 @@ def engines(photos: Path, work: Path) -> dict:
     return {
         "pictures": number, "in the results": counts["pictures"],
         "unreadable": counts["unreadable"], "nodes": NODES,
-        **compared(rows_of(work / "local"), rows_of(work / "ray")),
+        **compared(rows_of(truth), rows_of(work / "ray")),
         "MB of a worker, first tenth": round(early), "MB of a worker, later": round(late),
     }  # fmt: skip
 
@@ -124,7 +124,7 @@ def engines(photos: Path, work: Path) -> dict:
 def kills(photos: Path, work: Path) -> dict:
     """See the module's text."""
     number = len(find_items(str(photos)))
-    local_run(photos, work)
+    local_run(photos, truth := work / f"local-{photos.name}")
     anew(work / "killed")
     nodes = drivers = 0
     start = time.monotonic()
@@ -144,13 +144,13 @@ def kills(photos: Path, work: Path) -> dict:
     return {
         "pictures": number, "nodes killed": nodes, "drivers killed": drivers,
         "seconds": round(time.monotonic() - start),
-        **compared(rows_of(work / "local"), rows_of(work / "killed")),
+        **compared(rows_of(truth), rows_of(work / "killed")),
     }  # fmt: skip
 
 
 def throughput(photos: Path, work: Path) -> dict:
     """See the module's text. Each run gets the same photos; starting up does not count."""
-    rates = {"local": local_run(photos, work, "timed").rate()}
+    rates = {"local": local_run(photos, anew(work / "timed")).rate()}
     for workers in (NODES, 1):
         anew(work / "timed")
         with cluster(workers) as (environment, _):

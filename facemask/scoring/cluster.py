@@ -1,10 +1,11 @@
 """The stages by Ray Data: on this machine, or on the cluster that RAY_ADDRESS names.
 
 Pictures go in blocks through two stages. `_fetch` reads their files; it waits more than it works
-and so takes no core. `_Judge` decodes, finds and judges; it is an actor on one core, as many as
-there are cores, and loads the models once. Pixels never leave the actor that decoded them. The
-answers, small, come back to the one process that writes. Blocks of a node that is lost are made
-again by Ray from the names; whether an answer then comes twice is `parts`' concern, not ours.
+and so takes no core, but is told how many to be at once, as Ray would begin a process for each of
+hundreds of blocks. `_Judge` decodes, finds and judges; it is an actor on one core, as many as there
+are cores, and loads the models once. Pixels never leave the actor that decoded them. The answers,
+small, come back to the one process that writes. Blocks of a node that is lost are made again by Ray
+from the names; whether an answer then comes twice is `parts`' concern, not ours.
 """
 
 import contextlib
@@ -63,8 +64,9 @@ def answers(items: Sequence[Item], model: Path | None, about: dict) -> Iterator[
         size = math.ceil(len(items) / blocks)
         tables = [_table(items[k : k + size]) for k in range(0, len(items), size)]
         files = ray.data.from_arrow(tables).map_batches(
-            _fetch, batch_size=None, batch_format="pyarrow", num_cpus=0
-        )
+            _fetch, batch_size=None, batch_format="pyarrow", num_cpus=0,
+            compute=ray.data.TaskPoolStrategy(size=cores),
+        )  # fmt: skip
         judged = files.map_batches(
             _Judge, batch_size=None, batch_format="pyarrow", num_cpus=1,
             fn_constructor_args=(model, about),
