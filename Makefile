@@ -22,7 +22,7 @@ web: .venv/installed  ## build the web page from MODEL into web/dist and serve i
 	@echo "The page is at http://localhost:8000; stop it with Ctrl+C"
 	@$(BIN)/python -m http.server --directory web/dist --bind 127.0.0.1 8000
 
-bench: .venv/installed  ## measure speed and size into reports/bench.json; a quarter of an hour
+bench: .venv/installed  ## measure speed and size, after make run DATASET=face-mask-12k; a quarter of an hour
 	@$(BIN)/python -m facemask.benchmarks.speed
 
 torture: .venv/installed  ## kill runs, fill disks, spoil files, judge for long; half a day

@@ -36,7 +36,7 @@ def _prepare(args: argparse.Namespace) -> int:
     for file in facts.get("exclude_unknown", ()):
         print(f"excluded, but there is no such picture: {file}", file=sys.stderr)
     if facts.get("excluded"):
-        print(f"{len(facts['excluded'])} pictures excluded")
+        print(f"pictures excluded: {len(facts['excluded'])}")
     print(folder)
     return 0
 
@@ -135,7 +135,8 @@ def _run(args: argparse.Namespace) -> int:
     from facemask.notebooks import run
 
     if not IN_CLONE:
-        raise FacemaskError("the notebooks are not here; run it in the project's folder, a clone")
+        raise FacemaskError("the notebooks are not where facemask is installed; in the project's "
+                            "folder, a clone, run: python -m facemask run")
     settings = {name: getattr(args, name) for name in ("image_size", "epochs", "batch_size",
                                                        "seed")}
     if args.exclude:
@@ -225,7 +226,7 @@ def main(argv: list[str] | None = None) -> int:
     sub.add_argument("--json", type=Path, help="write all figures there")
     command(_copies, "Count the copies within and across the splits.")
     command(_audit, "List shortcuts and pictures that may be mislabelled; nothing is deleted.")
-    command(_export, "Export them and compare each export with Keras.")
+    command(_export, "Export the models of a run and compare each export with Keras.")
     batch.add_arguments(command(_predict, "Find and judge the faces in pictures and videos."))
     scoring.add_arguments(command(_score, "Judge any number of pictures, here or on a cluster."))
     command(_run, "Run notebooks 01 to 06 from the first to the last.", training=True)
@@ -239,6 +240,10 @@ def main(argv: list[str] | None = None) -> int:
         # On a line of its own, also where a progress bar was cut off.
         tqdm.write(f"facemask {args.command}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        tqdm.write(f"facemask {args.command}: stopped; the same command goes on where it was",
+                   file=sys.stderr)
+        return 130
     except ModuleNotFoundError as error:
         extra = EXTRAS.get(args.command)
         if extra is None or (error.name or "").startswith("facemask"):

@@ -88,8 +88,8 @@ def test_a_command_beyond_the_base_says_what_to_install(installed, tmp_path):
         command = [installed / "facemask", "score", ".", "--out", "out", "--engine", engine]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (2, (
-            "facemask score: pyarrow is not installed; run: pip install "
-            f"'facemask[{extra}]'\n"
+            "facemask score: pyarrow is not installed; in the project's folder run: "
+            f"pip install '.[{extra}]'\n"
         ))  # fmt: skip
     done = subprocess.run([installed / "facemask", "run"], cwd=tmp_path, capture_output=True,
                           text=True)  # fmt: skip

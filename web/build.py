@@ -117,6 +117,8 @@ def _camel(name: str) -> str:
 
 def install_packages() -> None:
     """Install what package-lock.json names, unless that is done."""
+    if shutil.which("node") is None:  # esbuild needs it too, and would say it less well
+        raise FacemaskError("node is missing; install Node.js 18 or later, with npm")
     lock = HERE / "package-lock.json"
     done = PACKAGES / ".installed"
     wanted = hashlib.sha256(lock.read_bytes()).hexdigest()

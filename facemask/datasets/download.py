@@ -202,7 +202,9 @@ def _run_client(handle: str, folder: Path) -> tuple[int, str]:
     try:
         version = importlib.metadata.version("kaggle")
     except importlib.metadata.PackageNotFoundError as error:
-        raise FacemaskError("kaggle is missing; pip install -r requirements.txt") from error
+        raise FacemaskError(
+            "kaggle is not installed; in the project's folder run: pip install '.[train]'"
+        ) from error
     if version.startswith("1."):  # what Python 3.10 gets
         command.append("--force")  # its resuming fails; a whole new try works
         if not any(path.name == "kaggle.json" for path in _credential_files()):
@@ -249,7 +251,7 @@ def _was_cut(output: str) -> bool:
 def _explain(handle: str, output: str) -> str:
     """What went wrong and what to do, from the client's output."""
     last = (output.strip().splitlines() or ["no message"])[-1].strip()
-    offline = "; DATASET=sample works without a network"
+    offline = "; the data set `sample` works without a network"
     if os.environ.get("KAGGLE_KEY") or os.environ.get("KAGGLE_API_TOKEN") or _credential_files():
         account = "Kaggle does not accept your credentials; make a new"
     else:

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> list[dict]:
         if missing is None or missing.startswith("facemask"):
             raise
         raise FacemaskError(
-            f"{missing} is not installed; run: pip install 'facemask[train,ray]'"
+            f"{missing} is not installed; in the project's folder run: pip install '.[train,ray]'"
         ) from error
     for seed in args.seeds:
         check_numbers(seed=seed)

@@ -30,7 +30,7 @@ from facemask.release.ablation import one_core
 
 LOSSES = 10  # of a trial's process or node; more are its own doing, as by running out of memory
 
-SAME = "install the same on all, with 'facemask[train,ray]'"
+SAME = "install the same on all, with '.[train,ray]'"
 
 
 def search(

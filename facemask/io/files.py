@@ -19,6 +19,9 @@ REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, 
 RUNS_AT_ONCE = 8  # that write to one file or folder and can be told from killed ones
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent  # the project's top folder, in a clone
+# What writes a file that others read.
+STEPS = {"prepare.json": "prepare", "copies.json": "copies", "report.json": "evaluate",
+         "exports.json": "export", "labels.json": "export"}  # fmt: skip
 IN_CLONE = (ROOT / "pyproject.toml").is_file()
 # The released model and face finder lie in the wheel too.
 RELEASE = ROOT / "models" / "release" if IN_CLONE else PACKAGE / "released"
@@ -250,7 +253,9 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise FacemaskError(f"{path} is missing; run the step that writes it first") from error
+        step = STEPS.get(Path(path).name)
+        first = f"`facemask {step}`" if step else "the step that writes it"
+        raise FacemaskError(f"{path} is missing; run {first} first") from error
     except ValueError as error:
         message = f"{path} is not valid JSON ({error}); delete it and run again"
         raise FacemaskError(message) from error

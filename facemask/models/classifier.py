@@ -135,8 +135,8 @@ def _with_tensorflow(path: Path) -> Loaded:
         from facemask.models import keras_forms
     except ModuleNotFoundError as error:
         raise FacemaskError(
-            f"{path} needs {error.name}; install it with `pip install 'facemask[train]'`, or name "
-            "the model's .tflite file"
+            f"{path} needs {error.name}; in the project's folder run `pip install '.[train]'`, or "
+            "name the model's .tflite file"
         ) from error
     load_form = keras_forms.load_file if path.suffix == ".keras" else keras_forms.load_saved_model
     return load_form(path)

@@ -63,16 +63,16 @@ def answers(items: Sequence[Item], model: Path | None, about: dict) -> Iterator[
         blocks = max(math.ceil(len(items) / BLOCK), min(len(items), SHARES * cores))
         size = math.ceil(len(items) / blocks)
         tables = [_table(items[k : k + size]) for k in range(0, len(items), size)]
-        files = ray.data.from_arrow(tables).map_batches(
-            _fetch, batch_size=None, batch_format="pyarrow", num_cpus=0,
-            compute=ray.data.TaskPoolStrategy(size=cores),
-        )  # fmt: skip
-        judged = files.map_batches(
-            _Judge, batch_size=None, batch_format="pyarrow", num_cpus=1,
-            fn_constructor_args=(model, about),
-            compute=ray.data.ActorPoolStrategy(min_size=1, initial_size=cores, max_size=cores),
-        )  # fmt: skip
         try:
+            files = ray.data.from_arrow(tables).map_batches(
+                _fetch, batch_size=None, batch_format="pyarrow", num_cpus=0,
+                compute=ray.data.TaskPoolStrategy(size=cores),
+            )  # fmt: skip
+            judged = files.map_batches(
+                _Judge, batch_size=None, batch_format="pyarrow", num_cpus=1,
+                fn_constructor_args=(model, about),
+                compute=ray.data.ActorPoolStrategy(min_size=1, initial_size=cores, max_size=cores),
+            )  # fmt: skip
             for table in judged.iter_batches(batch_size=None, batch_format="pyarrow"):
                 for answer in table["answer"].to_pylist():
                     yield json.loads(answer)
@@ -140,7 +140,9 @@ def connected() -> Iterator[int]:
     if ours:
         _check_address(os.environ.get("RAY_ADDRESS", ""))
         try:
-            ray.init(logging_level=logging.CRITICAL, log_to_driver=False, include_dashboard=False)
+            # Only a cluster that is named is joined: another's, on this machine, may end any time.
+            ray.init(os.environ.get("RAY_ADDRESS") or "local", logging_level=logging.CRITICAL,
+                     log_to_driver=False, include_dashboard=False)
         except Exception as error:  # whatever keeps it from starting, or the address from answering
             raise FacemaskError(
                 f"Ray cannot be started or reached ({_first_line(error)}); check RAY_ADDRESS"

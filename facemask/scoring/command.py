@@ -74,7 +74,8 @@ def score(source: str, out: Path, engine: str = "local", model: Path = RELEASE) 
     for module in ("pyarrow", "ray")[: 1 + (engine == "ray")]:
         if importlib.util.find_spec(module) is None:
             raise FacemaskError(
-                f"{module} is not installed; run: pip install 'facemask[{ENGINES[engine]}]'"
+                f"{module} is not installed; in the project's folder run: pip install "
+                f"'.[{ENGINES[engine]}]'"
             )
     from facemask.photos.batch import load_whole
     from facemask.scoring import parts

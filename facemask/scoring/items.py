@@ -192,7 +192,8 @@ def _opened(store: str) -> tuple[Any, str]:
         from pyarrow import fs
     except ModuleNotFoundError as error:
         raise FacemaskError(
-            "an address needs pyarrow, which is not installed; run: pip install 'facemask[score]'"
+            "an address needs pyarrow, which is not installed; in the project's folder run: "
+            "pip install '.[score]'"
         ) from error
 
     def connect() -> tuple[Any, str]:

@@ -121,8 +121,8 @@ def test_without_ray_the_command_says_what_to_install(tmp_path):
     command = [sys.executable, "-m", "facemask.experiments", "folds", "nowhere"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (
-        2, "", "facemask.experiments: ray is not installed; run: pip install "
-        "'facemask[train,ray]'\n",
+        2, "", "facemask.experiments: ray is not installed; in the project's folder run: "
+        "pip install '.[train,ray]'\n",
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The README's snippets that can run here do, and answer as the project does."""
 
+import ast
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facemask import CLASSES
 from facemask.datasets.sample import make_sample
 from facemask.io.files import ROOT
 from facemask.models import classifier, tfjs
@@ -39,9 +41,9 @@ const image = { data: new Uint8Array(fs.readFileSync(process.argv[3])), width: 9
 """
 
 
-def snippet(language: str) -> str:
+def snippet(language: str, text: str = TEXT) -> str:
     """The one block of code in a language."""
-    (code,) = re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    (code,) = re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     return code
 
 
@@ -66,6 +68,16 @@ def test_python(face: np.ndarray, tmp_path: Path):
     found = {k: float(v) for k, v in re.findall(r"'(\w+)': [\w.]*\(?([\d.e-]+)", shown)}
     assert list(found) == model.labels
     np.testing.assert_allclose(list(found.values()), model.predict(face[None])[0], atol=1e-6)
+
+
+def test_python_on_a_photo(face: np.ndarray, tmp_path: Path):
+    Image.fromarray(face).save(tmp_path / "photo.jpg")
+    code = snippet("python", (ROOT / "docs" / "photos.md").read_text("utf-8"))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
+                          text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answer = ast.literal_eval(done.stdout)
+    assert answer["judged"] == "whole picture" and answer["whole"]["label"] in CLASSES
 
 
 def test_browser(face: np.ndarray, tmp_path: Path):

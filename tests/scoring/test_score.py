@@ -166,7 +166,8 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setattr(command.importlib.util, "find_spec",
                         lambda name: None if name == missing else there(name) or name)
     assert cli.main(["score", str(photos), "--out", str(tmp_path), "--engine", engine]) == 2
-    expected = f"facemask score: {missing} is not installed; run: pip install 'facemask[{extra}]'"
+    expected = (f"facemask score: {missing} is not installed; in the project's folder run: "
+                f"pip install '.[{extra}]'")
     assert capsys.readouterr().err.strip() == expected
 
 
