@@ -1,6 +1,7 @@
 """The table of results, what the studies have to train, and the command without Ray."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 
@@ -133,3 +134,15 @@ def test_the_finder_is_told_by_all_that_its_training_is(tmp_path, monkeypatch):
     assert list(found.jobs) == [Trial("the finder", 5)]
     assert found.made_from | {"seed": 0} == {
         **read_json(ROOT / "models" / "finder" / "settings.json"), "threshold": studies.THRESHOLD}
+
+
+def test_the_page_reads_the_table(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("pandas")
+    rows = [{"study": "folds", "trial": "fold 0", "seed": seed, "made_from": {},
+             "figures": {"held_out": {"accuracy": 0.5 + seed / 4}}} for seed in (0, 1)]  # fmt: skip
+    write_json(tmp_path / "reports" / "experiments.json", rows)
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "scale.md").read_text("utf-8")
+    *_, code = re.findall(r"(?ms)^```python\n(.*?)^```", page)
+    exec(code, {})
+    assert re.search(r"folds\s+fold 0\s+0.5\s+0.625", capsys.readouterr().out)

@@ -179,7 +179,7 @@ def test_the_page_reads_the_results_back(scored, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     page = (ROOT / "docs" / "scale.md").read_text("utf-8")
-    by_duckdb, by_pandas, chart = re.findall(r"(?ms)^```python\n(.*?)^```", page)
+    by_duckdb, by_pandas, chart, _ = re.findall(r"(?ms)^```python\n(.*?)^```", page)
     counts = Counter(row["label"] for row in rows(scored[0]) if row["sure"] and row["face"])
     for code in (by_duckdb, by_pandas):
         exec(code, {})
