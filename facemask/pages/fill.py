@@ -299,18 +299,19 @@ def commands_table() -> str:
     """What the first commands take, from reports/commands.json."""
     report = read_json(REPORTS / "commands.json")
 
-    def amount(value: float | None, unit: str) -> str:
-        return "-" if value is None else f"{value:,.{0 if value >= 10 else 1}f} {unit}"
+    def amount(value: float, unit: str) -> str:
+        return f"{value:,.{0 if value >= 10 else 1}f} {unit}"
 
     rows = [
-        [f"`{name}`", amount(row["seconds"], "s"), amount(row["megabytes"], "MB"),
-         amount(row["peak_megabytes"], "MB")]
+        [f"`{name}`", amount(row["seconds"], "s"), amount(row["peak_megabytes"], "MB")]
         for name, row in report["commands"].items()
     ]
     sizes = report["installed_megabytes"]
-    text = table(["command", "time", "on disk", "memory at most"], rows)
-    return (f"{text}\n\nInstalled, the base takes {amount(sizes['base'], 'MB')}, all of it "
-            f"{amount(sizes['full'], 'MB')}. Measured on: {report['hardware'] or '-'}.")
+    loads = [row["load_beforehand"] for row in report["commands"].values()]
+    text = table(["command", "time", "memory of its largest process"], rows)
+    return (f"{text}\n\nInstalled, the base takes {amount(sizes['base'], 'MB')}, what `make run` "
+            f"installs {amount(sizes['full'], 'MB')} (`python -m facemask.benchmarks.commands`; "
+            f"{report['hardware']}, at a load of {min(loads):.1f} to {max(loads):.1f} before).")
 
 
 def front_table() -> str:

@@ -12,8 +12,8 @@ from facemask.pages import scale as page
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install '.[score]'")
 
-from facemask.benchmarks import scale  # noqa: E402
-from facemask.benchmarks.nodes import Look, Run  # noqa: E402
+from facemask.benchmarks.scale import __main__ as scale  # noqa: E402
+from facemask.benchmarks.scale.nodes import Look, Run  # noqa: E402
 
 
 def test_lost_doubled_and_other_rows_are_counted():

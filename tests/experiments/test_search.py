@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("ray", reason="ray is not installed: pip install '.[ray]'")
 
-from facemask.benchmarks.nodes import cluster  # noqa: E402
+from facemask.benchmarks.scale.nodes import cluster  # noqa: E402
 from facemask.evaluation.folds import group_kfold, pool  # noqa: E402
 from facemask.evaluation.leaks import group_ids, split_copies  # noqa: E402
 from facemask.io.files import ROOT, read_json  # noqa: E402

@@ -56,13 +56,13 @@ def test_what_others_read_is_shown_once_it_is_measured(tmp_path, monkeypatch):
     assert "released: accuracy, mean recall" in lines[0]
     assert lines[2] == "| street | 1,234 | 90.00%, 80.00% | 90.00%, 80.00% |"
     assert lines[3] == "| scenes | 5 | 90.00%, 80.00% | cannot |"
-    nothing = {"seconds": None, "megabytes": None, "peak_megabytes": None}
     write_json(tmp_path / "commands.json", {
-        "hardware": None, "installed_megabytes": {"base": 300, "full": None},
-        "commands": {"make run": {**nothing, "seconds": 61.4}},
-    })
-    assert "| `make run` | 61 s | - | - |" in fill.commands_table()
-    assert "base takes 300 MB, all of it -" in fill.commands_table()
+        "hardware": "an abacus", "installed_megabytes": {"base": 300, "full": 3000},
+        "commands": {"make run": {"seconds": 61.4, "peak_megabytes": 1234, "load_beforehand": 0.5},
+                     "make test": {"seconds": 6.4, "peak_megabytes": 1, "load_beforehand": 2}},
+    })  # fmt: skip
+    assert "| `make run` | 61 s | 1,234 MB |\n| `make test` | 6.4 s |" in fill.commands_table()
+    assert "an abacus, at a load of 0.5 to 2.0 before" in fill.commands_table()
 
 
 def test_colab_links_wait_for_an_address(monkeypatch):

@@ -16,8 +16,8 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install '.[
 pytest.importorskip("ray", reason="ray is not installed: pip install '.[ray]'")
 
 from facemask import cli  # noqa: E402
-from facemask.benchmarks.nodes import Run, cluster  # noqa: E402
-from facemask.benchmarks.scale import compared, make_photos, rows_of  # noqa: E402
+from facemask.benchmarks.scale.__main__ import compared, make_photos, rows_of  # noqa: E402
+from facemask.benchmarks.scale.nodes import Run, cluster  # noqa: E402
 from facemask.images.reading import find_images  # noqa: E402
 from facemask.io.files import ROOT  # noqa: E402
 from facemask.scoring import command  # noqa: E402

@@ -34,7 +34,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from facemask.benchmarks.nodes import Run, cluster
+from facemask.benchmarks.scale.nodes import Run, cluster
 from facemask.datasets.download import download
 from facemask.images.reading import find_images, read_image
 from facemask.io.files import RELEASE, FacemaskError, read_json, write_json, write_whole
