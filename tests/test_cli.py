@@ -7,10 +7,10 @@ from facemask.io.files import FacemaskError, read_json
 
 
 def test_ctrl_c_is_one_line(monkeypatch, capsys):
-    def stopped(args: object) -> int:
+    def _copies(args: object) -> int:  # the command is called as its function is
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_copies", stopped)
+    monkeypatch.setattr(cli, "_copies", _copies)
     assert cli.main(["copies", "--dataset", "sample"]) == 130
     said = capsys.readouterr().err.strip()
     assert said == "facemask copies: stopped; the same command goes on where it was"
