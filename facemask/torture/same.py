@@ -38,7 +38,8 @@ def two_runs() -> dict:
     with tempfile.TemporaryDirectory() as folder:
         copies = [Path(folder) / name for name in ("one", "two")]
         for copy in copies:
-            for name in ("facemask", "notebooks", "models", "pyproject.toml", "README.md"):
+            for name in ("facemask", "notebooks", "models", "reports", "pyproject.toml",
+                         "README.md"):  # fmt: skip
                 source = ROOT / name
                 if source.is_dir():
                     shutil.copytree(source, copy / name, ignore=LEFT_OUT)
