@@ -41,4 +41,5 @@ def write_by_pillow(path: str | Path, image: np.ndarray, **options: Any) -> None
     form = Image.registered_extensions()[Path(path).suffix.lower()]
     content = io.BytesIO()
     Image.fromarray(image).save(content, form, **options)
-    Path(path).write_bytes(content.getbuffer())
+    # Not its buffer: CPython 3.12 crashes at the end if a traceback still holds that.
+    Path(path).write_bytes(content.getvalue())

@@ -69,4 +69,4 @@ def save(figure: Figure, path: str | Path) -> None:
     with matplotlib.rc_context({"savefig.dpi": 120}):
         figure.savefig(content, format=form)
     with write_whole(path) as partial:  # not by Matplotlib, see `images.writing`
-        partial.write_bytes(content.getbuffer())
+        partial.write_bytes(content.getvalue())
