@@ -25,6 +25,9 @@ FACES, SCENES = 200, 20
 BOUNDS = {"model.tflite": 1e-5, "model-float16.tflite": 1e-5, "model-int8.tflite": 0.1}
 Read = Callable[[list[np.ndarray]], np.ndarray]  # outputs to probabilities or scores
 TIMES = {"seconds", "milliseconds", "date"}  # what may differ between two runs
+# And so may these: the time at which the model was written, and what the names take that a
+# SavedModel's nodes get anew each time.
+NO_FIGURES = ("label_errors.json: made_from: model", "exports.json: saved_model: bytes")
 LEFT_OUT = shutil.ignore_patterns(".*", "node_modules", "dist", "site", "sample", "__pycache__")
 
 
@@ -66,7 +69,8 @@ def _figures(run: Path) -> Iterator[tuple[str, object]]:
     for path in sorted(run.rglob("*")):
         name = str(path.relative_to(run))
         if path.suffix == ".json" and "notebooks" not in path.parts:
-            yield from leaves(name, read_json(path))
+            found = leaves(name, read_json(path))
+            yield from ((n, value) for n, value in found if not n.endswith(NO_FIGURES))
         elif path.suffix in (".csv", ".tflite", ".txt") and "notebooks" not in path.parts:
             yield name, path.read_bytes()
 

@@ -11,8 +11,11 @@ def test_what_differs_is_seen(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     assert same.compare(one, one) == {"figures compared": 3, "different": 0, "failures": 0}
     assert same.compare(one, two) == {"figures compared": 3, "different": 2, "failures": 2}
+    write_json(one / "exports.json", {"saved_model": {"bytes": 5, "largest": 0.5}})
+    write_json(two / "exports.json", {"saved_model": {"bytes": 6, "largest": 0.5}})
+    assert same.compare(one, two) == {"figures compared": 4, "different": 2, "failures": 2}
     write_json(two / "more.json", {"b": None})
-    assert same.compare(one, two)["figures compared"] == 4
+    assert same.compare(one, two)["figures compared"] == 5
 
 
 def test_with_and_without_xnnpack(monkeypatch):
