@@ -7,12 +7,12 @@ is measured alone by `--only "make run"`; the others stay as they were. Linux an
 
 import argparse
 import contextlib
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-import time
 import venv
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +27,15 @@ from facemask.io.tables import REPORTS
 
 REPORT = REPORTS / "commands.json"
 INSTALL, PREDICT, RUN, TEST = "pip install .", "facemask predict photo.jpg", "make run", "make test"
+# A small process starts the command: of a large one the size would be taken for its child's.
+WATCH = """\
+import json, resource, subprocess, sys, time
+start = time.monotonic()
+code = subprocess.call(sys.argv[2:])
+most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+with open(sys.argv[1], "w") as file:
+    json.dump([code, time.monotonic() - start, most], file)
+"""
 WITHOUT = ("VIRTUAL_ENV", "PYTHONPATH", "CONDA_PREFIX", "FACEMASK_ARCHIVES", "CI")
 
 
@@ -44,17 +53,17 @@ def take(command: Sequence[str | Path], folder: Path, home: Path) -> Taken:
         FacemaskError: it failed.
     """
     kept = {name: value for name, value in os.environ.items() if name not in WITHOUT}
-    start = time.monotonic()
-    process = subprocess.Popen(
-        list(map(str, command)), cwd=folder, stdout=sys.stderr,
-        env={**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")},
-    )  # fmt: skip
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise FacemaskError(f"{' '.join(map(str, command))} ended with {process.returncode}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Taken(time.monotonic() - start, usage.ru_maxrss * unit / 1e6)
+    with tempfile.TemporaryDirectory() as place:
+        answer = Path(place) / "taken"
+        subprocess.run(
+            [sys.executable, "-I", "-c", WATCH, answer, *map(str, command)], cwd=folder,
+            stdout=sys.stderr, check=True,
+            env={**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")},
+        )  # fmt: skip
+        code, seconds, most = json.loads(answer.read_text())
+    if code:
+        raise FacemaskError(f"{' '.join(map(str, command))} ended with {code}")
+    return Taken(seconds, most * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
 def megabytes(folder: Path) -> float:

@@ -121,7 +121,7 @@ def test_cut_connection_ends_complete(server, data):
 
 def test_connection_cut_for_good(server, data):
     server.cuts = 1000
-    fails(HANDLE, data, "connection broke while fetching someone/masks.*DATASET=sample")
+    fails(HANDLE, data, "connection broke while fetching someone/masks.*data set `sample`")
     assert server.paths().count(f"/{HANDLE}") >= 3
 
 
@@ -129,7 +129,7 @@ def test_connection_cut_for_good(server, data):
 def test_no_network(home, data, monkeypatch, host):
     with KaggleServer({}) as gone:
         monkeypatch.setenv("http_proxy", f"http://{host}:{gone.server_port}")
-    fails(HANDLE, data, "cannot reach Kaggle.*network.*DATASET=sample")
+    fails(HANDLE, data, "cannot reach Kaggle.*network.*data set `sample`")
 
 
 @pytest.mark.parametrize("damage", [spoil, lambda content: content[: len(content) // 2]])
