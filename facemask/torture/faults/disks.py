@@ -297,7 +297,8 @@ class Trial:
     def row(self) -> dict[str, Any]:
         """All of them; counts of runs that were disturbed."""
         row = {"full": self.full(), "read-only": self.read_only(),
-               "no permission": self.no_permission(), "clock": self.clock()}  # fmt: skip
+               "no permission": self.no_permission(),
+               "clock": self.clock() if self.stage.clock else 0}  # fmt: skip
         return {**row, "refused with a message": self.refused, "failures": len(self.failures)}
 
 

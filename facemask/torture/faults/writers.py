@@ -48,6 +48,8 @@ class Stage(NamedTuple):
         gradual: patterns of products that are replaced, each whole, while the run goes on.
         alike: patterns of products that only have to be alike, see `content`.
         aside: patterns of what a run that was cut off may leave, to be gone on with.
+        clock: whether the clock is set back. Not for notebooks: libfaketime, even where it leaves
+            the clock alone, makes a Jupyter kernel wait for ever.
     """
 
     earlier: Callable[[Path], None]
@@ -56,6 +58,7 @@ class Stage(NamedTuple):
     gradual: tuple[str, ...] = ()
     alike: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
+    clock: bool = True
 
 
 def contents(folder: Path, alike: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -232,6 +235,7 @@ def stages(inputs: Path) -> dict[str, Stage]:
             2, gradual=("models/faces/*", "data/*"),
             alike=(*forms, "*.ipynb", "*log.txt", "*label_errors.json"),
             aside=("*-failed.ipynb", "*log.txt", "*.unfinished/*", "*short_trainings.json"),
+            clock=False,
         ),
     }  # fmt: skip
     if (ROOT / "web" / "node_modules" / ".installed").is_file():
