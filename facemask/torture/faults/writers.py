@@ -198,7 +198,7 @@ def stages(inputs: Path) -> dict[str, Stage]:
     def predict(where: Path, *arguments: str) -> tuple[str, ...]:
         return (*FACEMASK, "predict", *(a.replace("PHOTOS", str(where)) for a in arguments))
 
-    def form(amounts: int, *arguments: str, **more: tuple[str, ...]) -> Stage:
+    def form(amounts: int, *arguments: str, **more: Any) -> Stage:
         earlier = predict(old, *arguments)
         return Stage(of(*earlier), predict(photos, *arguments), amounts, **more)
 
