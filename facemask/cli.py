@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from facemask.io.files import IN_CLONE, FacemaskError
+from facemask.io.files import IN_CLONE, FacemaskError, not_installed
 from facemask.io.quiet import hush
 
 # What a command needs beyond the base install, which judges.
@@ -248,6 +248,5 @@ def main(argv: list[str] | None = None) -> int:
         extra = EXTRAS.get(args.command)
         if extra is None or (error.name or "").startswith("facemask"):
             raise
-        print(f"facemask {args.command}: {error.name} is not installed; in the project's folder "
-              f"run: pip install '.[{extra}]'", file=sys.stderr)
+        print(f"facemask {args.command}: {not_installed(str(error.name), extra)}", file=sys.stderr)
         return 2

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import cast
 
 from facemask.datasets.archive import BadArchive, is_complete, unpack
-from facemask.io.files import FacemaskError, one_at_a_time, scratch_folder, sweep, write_whole
+from facemask.io.files import (
+    FacemaskError,
+    not_installed,
+    one_at_a_time,
+    scratch_folder,
+    sweep,
+    write_whole,
+)
 
 # Short name -> Kaggle handle: https://www.kaggle.com/datasets/<handle>
 DATASETS = {
@@ -202,9 +209,7 @@ def _run_client(handle: str, folder: Path) -> tuple[int, str]:
     try:
         version = importlib.metadata.version("kaggle")
     except importlib.metadata.PackageNotFoundError as error:
-        raise FacemaskError(
-            "kaggle is not installed; in the project's folder run: pip install '.[train]'"
-        ) from error
+        raise not_installed("kaggle", "train") from error
     if version.startswith("1."):  # what Python 3.10 gets
         command.append("--force")  # its resuming fails; a whole new try works
         if not any(path.name == "kaggle.json" for path in _credential_files()):

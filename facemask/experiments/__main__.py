@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from facemask.io.files import FacemaskError
+from facemask.io.files import FacemaskError, not_installed
 from facemask.io.settings import check_numbers
 from facemask.io.tables import REPORTS
 
@@ -42,9 +42,7 @@ def run(args: argparse.Namespace) -> list[dict]:
         missing = error.name or getattr(error.__cause__, "name", None)  # Tune raises another
         if missing is None or missing.startswith("facemask"):
             raise
-        raise FacemaskError(
-            f"{missing} is not installed; in the project's folder run: pip install '.[train,ray]'"
-        ) from error
+        raise not_installed(missing, "train,ray") from error
     for seed in args.seeds:
         check_numbers(seed=seed)
     study = getattr(studies, args.study)(

@@ -32,6 +32,13 @@ class FacemaskError(Exception):
     """Something the user can mend: the message says what is wrong and what to do."""
 
 
+def not_installed(module: str, extra: str) -> FacemaskError:
+    """What to raise where a package of an extra is missing; on PyPI `facemask` is another's."""
+    return FacemaskError(
+        f"{module} is not installed; in the project's folder run: pip install '.[{extra}]'"
+    )
+
+
 @contextlib.contextmanager
 def write_whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it into place if the block succeeds.

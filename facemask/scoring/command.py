@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from facemask.io.files import RELEASE, FacemaskError
+from facemask.io.files import RELEASE, FacemaskError, not_installed
 
 ENGINES = {"local": "score", "ray": "ray"}  # each with the extra that it needs
 
@@ -73,10 +73,7 @@ def score(source: str, out: Path, engine: str = "local", model: Path = RELEASE) 
     """
     for module in ("pyarrow", "ray")[: 1 + (engine == "ray")]:
         if importlib.util.find_spec(module) is None:
-            raise FacemaskError(
-                f"{module} is not installed; in the project's folder run: pip install "
-                f"'.[{ENGINES[engine]}]'"
-            )
+            raise not_installed(module, ENGINES[engine])
     from facemask.photos.batch import load_whole
     from facemask.scoring import parts
     from facemask.scoring.items import find_items
