@@ -31,6 +31,7 @@ PHOTOS, ONE_IN = 100_000, 100  # one in so many photos is broken
 KINDS = 200  # different ones among the others
 HOURS, FRAMES_PER_SECOND = 3, 4
 TIMES = 10  # that the camera is unplugged
+LOOK = 0.1  # seconds between two looks at a run
 GROWTH = 64  # MB that a run may take more at its end than when a tenth was done
 BAR = re.compile(r"(\d+)/(\d+) \[")
 
@@ -64,7 +65,7 @@ class Watched(NamedTuple):
 
 
 def watch(arguments: list[str | Path], errors: Path) -> Watched:
-    """Run `facemask predict` and look at it every second.
+    """Run `facemask predict` and look at it again and again.
 
     Args:
         errors: file for its error stream.
@@ -74,7 +75,7 @@ def watch(arguments: list[str | Path], errors: Path) -> Watched:
         process = _start(arguments, stream)
         with tqdm(desc=errors.stem, total=1.0, bar_format="{l_bar}{bar}| {elapsed}") as bar:
             while process.poll() is None:
-                time.sleep(1)
+                time.sleep(LOOK)
                 shown = bars(_tail(errors))
                 done = shown[-1][0] / max(1, shown[-1][1]) if shown else 0.0
                 if taken := megabytes(process.pid):
@@ -122,7 +123,7 @@ def wrong(run: Watched, total: int) -> tuple[list[str], dict]:
     tenth = max(0.1, looks[0][0] if looks else 1.0)
     early = max((taken for done, taken in looks if done <= tenth), default=0.0)
     late = max((taken for done, taken in looks if done > tenth), default=early)
-    faults = []
+    faults = [] if looks else ["it was never looked at while it worked"]
     if late > early + GROWTH:
         faults.append(f"memory grew from {early:.0f} to {late:.0f} MB")
     counts = [done for done, _ in run.bars]

@@ -11,10 +11,10 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures by /pr
 
 
 def test_folder_video_and_camera(tmp_path):
-    folder = long.folder_run(tmp_path, 150)
-    assert folder["failures"] == 0 and folder["broken"] == 1 and folder["MB later"] > 50
-    video = long.video_run(tmp_path, 40)
-    assert video["failures"] == 0 and video["frames"] == 40
+    folder = long.folder_run(tmp_path, 600)
+    assert folder["failures"] == 0 and folder["broken"] == 6 and folder["MB later"] > 50
+    video = long.video_run(tmp_path, 200)
+    assert video["failures"] == 0 and video["frames"] == 200
     camera = long.camera_run(tmp_path, 1)
     assert camera["failures"] == 0 and camera["frames"] > 1
 
@@ -24,7 +24,8 @@ def test_folder_video_and_camera(tmp_path):
     ([0, 3, 9], [(0.1, 150)], 1),  # ends before its end
     ([0, 5, 4, 10], [(0.1, 150)], 1),  # goes back
     ([0, 10], [(0.1, 150), (0.9, 150 + long.GROWTH + 1)], 1),
-    ([], [], 1),
+    ([], [(0.1, 150)], 1),  # shows nothing
+    ([10], [(0.0, 150)], 1),  # is over before it was looked at
 ])  # fmt: skip
 def test_growth_and_a_bar_that_lies_are_seen(counts, memory, faults):
     run = long.Watched(0, [], [(done, 10) for done in counts], memory, 1.0)
