@@ -19,6 +19,7 @@ from facemask.io.files import FacemaskError
 from facemask.photos.finder import STRIDES, suppress
 
 YUNET = "yunet_n_dynamic.onnx"
+YUNET_AT = f"https://github.com/ShiqiYu/libfacedetection.train/blob/master/onnx/{YUNET}"
 SAME = 0.4  # IoU from which two boxes are one face
 Finder = Callable[[np.ndarray, int], np.ndarray]
 
@@ -143,7 +144,9 @@ def check() -> None:
 
 def _check_file(file: Path) -> None:
     if not file.is_file():
-        raise FacemaskError(f"{file} is missing; set FACEMASK_YUNET to YuNet's ONNX file")
+        raise FacemaskError(
+            f"{file} is missing; download {YUNET_AT} and set FACEMASK_YUNET to where it is"
+        )
 
 
 def yunet_file() -> Path:
