@@ -65,7 +65,7 @@ def test_python(face: np.ndarray, tmp_path: Path):
     shown, with_tensorflow = done.stdout.splitlines()[-2:]
     assert with_tensorflow == "False"
     model = classifier.load(RELEASED / "model-int8.tflite")
-    found = {k: float(v) for k, v in re.findall(r"'(\w+)': [\w.]*\(?([\d.e-]+)", shown)}
+    found = {k: float(v) for k, v in re.findall(r"'(\w+)': (?:np\.float32\()?([\d.e-]+)", shown)}
     assert list(found) == model.labels
     np.testing.assert_allclose(list(found.values()), model.predict(face[None])[0], atol=1e-6)
 

@@ -1,5 +1,7 @@
 """What the ablation leaves out, and that its published figures are of these rows."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,7 @@ def test_a_report_of_another_schedule_or_recipe_is_refused(tmp_path):
         assert report.read_bytes() == before
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="3.10 writes code, and so its digest, anew")
 def test_the_published_figures_are_of_these_rows():
     report = read_json(ROOT / "reports" / "ablation.json")
     assert list(report["rows"]) == list(ablation.ROWS)
