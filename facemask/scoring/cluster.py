@@ -1,11 +1,11 @@
 """The stages by Ray Data: on this machine, or on the cluster that RAY_ADDRESS names.
 
-Pictures go in blocks through two stages. `_fetch` reads their files; it waits more than it works
-and so takes no core, but is told how many to be at once, as Ray would begin a process for each of
-hundreds of blocks. `_Judge` decodes, finds and judges; it is an actor on one core, as many as there
-are cores, and loads the models once. Pixels never leave the actor that decoded them. The answers,
-small, come back to the one process that writes. Blocks of a node that is lost are made again by Ray
-from the names; whether an answer then comes twice is `parts`' concern, not ours.
+Pictures go in blocks through two stages, each of as many actors as there are cores. `_Fetch` reads
+their files; it waits more than it works and so takes no core, but is an actor, as Ray would begin a
+process, and import all anew, for each block. `_Judge` decodes, finds and judges on a core of its
+own, and loads the models once. Pixels never leave the actor that decoded them. The answers, small,
+come back to the one process that writes. Blocks of a node that is lost are made again by Ray from
+the names; whether an answer then comes twice is `parts`' concern, not ours.
 """
 
 import contextlib
@@ -65,8 +65,9 @@ def answers(items: Sequence[Item], model: Path | None, about: dict) -> Iterator[
         tables = [_table(items[k : k + size]) for k in range(0, len(items), size)]
         try:
             files = ray.data.from_arrow(tables).map_batches(
-                _fetch, batch_size=None, batch_format="pyarrow", num_cpus=0,
-                compute=ray.data.TaskPoolStrategy(size=cores),
+                _Fetch, batch_size=None, batch_format="pyarrow", num_cpus=0,
+                scheduling_strategy="SPREAD",
+                compute=ray.data.ActorPoolStrategy(min_size=1, initial_size=cores, max_size=cores),
             )  # fmt: skip
             judged = files.map_batches(
                 _Judge, batch_size=None, batch_format="pyarrow", num_cpus=1,
@@ -80,18 +81,20 @@ def answers(items: Sequence[Item], model: Path | None, about: dict) -> Iterator[
             raise given_up(error, {item.store for item in items}) from None
 
 
-def _fetch(table: pa.Table) -> Iterator[pa.Table]:
+class _Fetch:
     """The first stage: from items to their files, a few at a time."""
-    items = [Item(**row) for row in table.to_pylist()]
-    files = ahead(fetch, items, READERS)
-    for start in range(0, len(items), SLICE):
-        some = items[start : start + SLICE]
-        rows = []
-        for item in some:
-            file = next(files)
-            key = "error" if isinstance(file, str) else "file"
-            rows.append({"name": item.name, key: file})
-        yield pa.Table.from_pylist(rows, FILES)
+
+    def __call__(self, table: pa.Table) -> Iterator[pa.Table]:
+        items = [Item(**row) for row in table.to_pylist()]
+        files = ahead(fetch, items, READERS)
+        for start in range(0, len(items), SLICE):
+            some = items[start : start + SLICE]
+            rows = []
+            for item in some:
+                file = next(files)
+                key = "error" if isinstance(file, str) else "file"
+                rows.append({"name": item.name, key: file})
+            yield pa.Table.from_pylist(rows, FILES)
 
 
 class _Judge:
