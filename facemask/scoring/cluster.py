@@ -66,7 +66,6 @@ def answers(items: Sequence[Item], model: Path | None, about: dict) -> Iterator[
         try:
             files = ray.data.from_arrow(tables).map_batches(
                 _Fetch, batch_size=None, batch_format="pyarrow", num_cpus=0,
-                scheduling_strategy="SPREAD",
                 compute=ray.data.ActorPoolStrategy(min_size=1, initial_size=cores, max_size=cores),
             )  # fmt: skip
             judged = files.map_batches(
