@@ -63,15 +63,14 @@ def answers(items: Sequence[Item], model: Path | None, about: dict) -> Iterator[
         blocks = max(math.ceil(len(items) / BLOCK), min(len(items), SHARES * cores))
         size = math.ceil(len(items) / blocks)
         tables = [_table(items[k : k + size]) for k in range(0, len(items), size)]
+        pool = ray.data.ActorPoolStrategy(min_size=1, initial_size=cores, max_size=cores)
         try:
             files = ray.data.from_arrow(tables).map_batches(
-                _Fetch, batch_size=None, batch_format="pyarrow", num_cpus=0,
-                compute=ray.data.ActorPoolStrategy(min_size=1, initial_size=cores, max_size=cores),
-            )  # fmt: skip
+                _Fetch, batch_size=None, batch_format="pyarrow", num_cpus=0, compute=pool
+            )
             judged = files.map_batches(
                 _Judge, batch_size=None, batch_format="pyarrow", num_cpus=1,
-                fn_constructor_args=(model, about),
-                compute=ray.data.ActorPoolStrategy(min_size=1, initial_size=cores, max_size=cores),
+                fn_constructor_args=(model, about), compute=pool,
             )  # fmt: skip
             for table in judged.iter_batches(batch_size=None, batch_format="pyarrow"):
                 for answer in table["answer"].to_pylist():
