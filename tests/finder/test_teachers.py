@@ -10,7 +10,8 @@ from facemask.io.files import FacemaskError
 
 def test_a_teacher_that_is_not_there_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("FACEMASK_YUNET", str(tmp_path / "nowhere.onnx"))
-    with pytest.raises(FacemaskError, match="nowhere.onnx is missing.*set FACEMASK_YUNET"):
+    with pytest.raises(FacemaskError, match="nowhere.onnx is missing; download https://.*"
+                       "/yunet_n_dynamic.onnx and set FACEMASK_YUNET to where it is"):
         teachers.check()
     (tmp_path / "there.onnx").write_bytes(b"")
     monkeypatch.setenv("FACEMASK_YUNET", str(tmp_path / "there.onnx"))

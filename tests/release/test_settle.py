@@ -27,18 +27,16 @@ def pictures(tmp_path_factory):
 def test_a_model_that_says_it_too_readily_is_held_back(pictures):
     model = keras.models.load_model(ROOT / "models/release/model.keras", compile=False)
     kernel, bias = model.layers[-1].get_weights()
-    model.layers[-1].set_weights([kernel, bias + np.float32([0, 0, 2])])
+    model.layers[-1].set_weights([kernel, bias + np.float32([0, 0, 1.5])])
     sets = {"crops": pictures, "photos": pictures}
     found = settle(model, sets)
     assert found["shift"] < -0.5
     settled_kernel, settled = model.layers[-1].get_weights()
     by = found["temperature"]
-    np.testing.assert_allclose(by * settled - bias, [0, 0, 2 + found["shift"]], atol=1e-4)
+    np.testing.assert_allclose(by * settled - bias, [0, 0, 1.5 + found["shift"]], atol=1e-4)
     np.testing.assert_allclose(by * settled_kernel, kernel, rtol=1e-5)
     called = {float(shift): share for shift, share in found["called_incorrect"].items()}
-    assert FALSE < called[found["shift"] + 0.25], "as ready as it may be"
-    # Some versions of OpenCV draw a mask that no shift saves.
-    assert called[found["shift"]] <= FALSE or found["shift"] == min(called)
+    assert called[found["shift"]] <= FALSE < called[found["shift"] + 0.25], "as ready as it may be"
     # Said anew of the shifted model, the recalls are those that were promised.
     again = settle(model, sets)
     assert again["mean_recall"]["+0.00"] == pytest.approx(
