@@ -15,7 +15,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
@@ -29,7 +28,7 @@ from facemask.models.classifier import OPERATING_POINT
 from facemask.pages.fill import render
 from facemask.release.collect import IMAGE_SIZE, KINDS, collect, read_collected
 from facemask.release.measure import measure, test_sets
-from facemask.release.recipe import FINISH, Recipe, fit
+from facemask.release.recipe import FINISH, Recipe, fit_both
 from facemask.release.settle import settle, validation_sets
 
 PEERS = ROOT / "models" / "face-mask-12k"  # measured beside the released model, if trained here
@@ -53,22 +52,10 @@ def calibration(folder: Path, each: int = 67, seed: int = 0) -> np.ndarray:
     return np.stack([pictures[i] for i in chosen])
 
 
-def average(model: keras.Model, other: keras.Model) -> keras.Model:
-    """The model with half of its own weights and half of another's that was trained on from it.
-
-    The last epochs gain on pictures like those of training and lose a little on others; half-way,
-    much of both is kept (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models",
-    arXiv 2109.01903, who recommend the half where nothing tells better).
-    """
-    model.set_weights([(a + b) / 2 for a, b in
-                       zip(model.get_weights(), other.get_weights(), strict=True)])
-    return model
-
-
 def train(
     archives: Path, data_dir: Path, recipes: tuple[Recipe, Recipe], seed: int, start: str
 ) -> tuple[Path, dict]:
-    """Train in two parts, average and settle; a part that is done is not trained again.
+    """Train in two parts and settle; a part that is done is not trained again.
 
     Args:
         start: how the names of three folders in `data_dir` begin: <start>-model, <start>-finished
@@ -82,10 +69,7 @@ def train(
     """
     first, last, settled = (
         data_dir / f"{start}-{name}" for name in ("model", "finished", "settled"))
-    model = average(
-        fit(archives, first, data_dir, recipes[0], seed),
-        fit(archives, last, data_dir, recipes[1], seed + 1, start=first / "model.keras"),
-    )
+    model = fit_both(archives, first, last, data_dir, recipes, seed)
     found = settle(model, validation_sets(archives, data_dir))
     with write_whole(settled) as partial:
         partial.mkdir()

@@ -87,8 +87,8 @@ def test_the_ablation_has_its_rows_by_every_seed_and_sizes_by_the_first(tmp_path
     monkeypatch.setattr(studies, "_gather", lambda *_: None)  # which wants the archives
     found = studies.ablation(tmp_path, tmp_path, [3, 4])
     names = {seed: {t.name for t in found.jobs if t.seed == seed} for seed in (3, 4)}
-    assert names == {3: set(ablation.ROWS) | set(ablation.SIZES) - {"64 px"},
-                     4: set(ablation.ROWS)}  # fmt: skip
+    assert names == {3: set(ablation.RECIPES) | set(ablation.SIZES) - {"64 px"},
+                     4: set(ablation.RECIPES)}  # fmt: skip
     report = read_json(ROOT / "reports" / "ablation.json")
     assert found.made_from == {key: report[key] for key in ("schedule", "code")}
 

@@ -23,9 +23,14 @@ def test_every_row_leaves_something_out():
     recipe, *others = ablation.ROWS.values()
     assert recipe == ablation.SHORT
     assert all(row != recipe for row in others) and len(set(others)) == len(others)
+    *others, last = ablation.LASTS.values()
+    assert all(row != last for row in others) and len(set(others)) == len(others)
 
 
-@pytest.mark.parametrize("change", {row.change for row in ablation.ROWS.values()})
+CHANGES = {row.change for rows in (ablation.ROWS, ablation.LASTS) for row in rows.values()}
+
+
+@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("size", [48, 96])
 def test_changes_keep_shape_and_differ_by_seed(change, size):
     image, behind = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
@@ -72,7 +77,7 @@ def test_a_report_of_another_schedule_or_recipe_is_refused(tmp_path):
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="3.10 writes code, and so its digest, anew")
 def test_the_published_figures_are_of_these_rows():
     report = read_json(ROOT / "reports" / "ablation.json")
-    assert list(report["rows"]) == list(ablation.ROWS)
+    assert list(report["rows"]) == list(ablation.RECIPES)
     assert list(report["sizes"]) == list(ablation.SIZES)
     assert report["schedule"] == {
         key: getattr(ablation.SHORT, key) for key in ("epochs", "steps", "image_size")}

