@@ -32,7 +32,7 @@ def augment(
 def augment_mildly(
     image: np.ndarray, rng: np.random.Generator, background: np.ndarray | None = None
 ) -> np.ndarray:
-    """The face fills the frame, and some two in three keep their light or their sharpness.
+    """The face fills the frame; two in three keep their light, and two in three their sharpness.
 
     For the end of a training, on pictures more like those that come; the strongest changes taken
     away at last is an idea of YOLOX (Ge et al. 2021, arXiv 2107.08430). Takes a background as

@@ -52,14 +52,19 @@ def calibration(folder: Path, each: int = 67, seed: int = 0) -> np.ndarray:
     return np.stack([pictures[i] for i in chosen])
 
 
+def folders(data_dir: Path, start: str) -> tuple[Path, Path, Path]:
+    """Where the first part of a training, its last epochs and the settled model are kept."""
+    first, last, settled = (data_dir / f"{start}-{n}" for n in ("model", "finished", "settled"))
+    return first, last, settled
+
+
 def train(
     archives: Path, data_dir: Path, recipes: tuple[Recipe, Recipe], seed: int, start: str
 ) -> tuple[Path, dict]:
     """Train in two parts and settle; a part that is done is not trained again.
 
     Args:
-        start: how the names of three folders in `data_dir` begin: <start>-model, <start>-finished
-            and <start>-settled.
+        start: how the names of `folders` begin.
 
     Returns:
         The folder of the settled model, and what `settle` found.
@@ -67,8 +72,7 @@ def train(
     Raises:
         FacemaskError: an archive is missing.
     """
-    first, last, settled = (
-        data_dir / f"{start}-{name}" for name in ("model", "finished", "settled"))
+    first, last, settled = folders(data_dir, start)
     model = fit_both(archives, first, last, data_dir, recipes, seed)
     found = settle(model, validation_sets(archives, data_dir))
     with write_whole(settled) as partial:
@@ -95,7 +99,7 @@ def publish(
     Raises:
         FacemaskError: an archive is missing, or an export does not equal Keras.
     """
-    first, last = data_dir / "release-model", data_dir / "release-finished"
+    first, last, _ = folders(data_dir, "release")
     settled, found = train(archives, data_dir, recipes, seed, "release")
     collected = collect(archives, data_dir)
     sets = test_sets(archives, data_dir)
