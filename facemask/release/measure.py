@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from matplotlib.axes import Axes
 from sklearn.metrics import precision_recall_curve
 
 from facemask import CLASSES
@@ -281,6 +282,20 @@ def incorrect_curve(model: classifier.Classifier, pictures: Labelled) -> dict:
     lists = {"precision": precision[:-1], "recall": recall[:-1], "from": least}
     return {"pictures": len(truth), "incorrect": int(truth.sum()),
             **{name: np.round(values, 4).tolist() for name, values in lists.items()}}
+
+
+def plot_curve(curve: dict, axes: Axes) -> None:
+    """Draw precision against recall of incorrect_mask; see `incorrect_curve`."""
+    axes.step(curve["recall"], curve["precision"], where="post", color="#CC79A7")
+    for least in (0.3, 0.5, 0.7, 0.9):
+        point = int(np.searchsorted(curve["from"], least))
+        if point < len(curve["from"]):
+            at = curve["recall"][point], curve["precision"][point]
+            axes.plot(*at, "o", color="#444444", markersize=4)
+            axes.annotate(f"from {least}", at, xytext=(4, 4), textcoords="offset points", size=8)
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.08), xlabel="recall", ylabel="precision",
+             title=f"incorrect_mask: {curve['incorrect']} of {curve['pictures']} faces")
+    axes.grid(alpha=0.3)
 
 
 def tight(model: classifier.Classifier, pictures: Labelled) -> dict[str, float]:

@@ -27,7 +27,7 @@ from facemask.models import keras_file
 from facemask.models.classifier import OPERATING_POINT
 from facemask.pages.fill import render
 from facemask.release.collect import IMAGE_SIZE, KINDS, collect, read_collected
-from facemask.release.measure import measure, test_sets
+from facemask.release.measure import measure, plot_curve, test_sets
 from facemask.release.recipe import FINISH, Recipe, fit_both
 from facemask.release.settle import settle, validation_sets
 
@@ -141,19 +141,9 @@ def publish(
 
 
 def draw_curve(curve: dict, path: Path) -> None:
-    """Draw precision against recall of incorrect_mask; see `measure.incorrect_curve`."""
+    """Draw `measure.incorrect_curve` into a file, for the card."""
     figure = Figure(figsize=(5, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.step(curve["recall"], curve["precision"], where="post", color="#CC79A7")
-    for least in (0.3, 0.5, 0.7, 0.9):
-        point = int(np.searchsorted(curve["from"], least))
-        if point < len(curve["from"]):
-            at = curve["recall"][point], curve["precision"][point]
-            axes.plot(*at, "o", color="#444444", markersize=4)
-            axes.annotate(f"from {least}", at, xytext=(4, 4), textcoords="offset points", size=8)
-    axes.set(xlim=(0, 1.02), ylim=(0, 1.08), xlabel="recall", ylabel="precision",
-             title=f"incorrect_mask: {curve['incorrect']} of {curve['pictures']} faces")
-    axes.grid(alpha=0.3)
+    plot_curve(curve, figure.subplots())
     with write_whole(path) as partial:
         figure.savefig(partial, dpi=100, format="png", metadata={"Software": None})
 

@@ -8,7 +8,7 @@ import pytest
 from facemask import CLASSES
 from facemask.datasets.sample import draw_picture
 from facemask.images.crops import resize
-from facemask.io.files import RELEASE, ROOT
+from facemask.io.files import RELEASE
 from facemask.models import classifier
 from facemask.release.settle import FALSE, RIGHT, UNSURE, settle, sure_from
 
@@ -31,7 +31,7 @@ def pictures(tmp_path_factory):
 
 
 def test_a_model_that_says_it_too_readily_is_held_back(pictures):
-    model = keras.models.load_model(ROOT / "models/release/model.keras", compile=False)
+    model = keras.models.load_model(RELEASE / "model.keras", compile=False)
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([kernel, bias + np.float32([0, 0, 4])])
     sets = {"crops": pictures, "photos": pictures}
@@ -50,7 +50,7 @@ def test_a_model_that_says_it_too_readily_is_held_back(pictures):
 
 
 def test_a_model_that_errs_loses_its_confidence(pictures):
-    model = keras.models.load_model(ROOT / "models/release/model.keras", compile=False)
+    model = keras.models.load_model(RELEASE / "model.keras", compile=False)
     wrong = {p: CLASSES[1 - CLASSES.index(label)] for p, label in list(pictures.items())[:4]}
     sets = {"crops": pictures | wrong, "photos": pictures | wrong}
     first, second = (settle(model, sets)["temperature"] for _ in range(2))
