@@ -3,6 +3,7 @@
 Writes reports/finder.json: recall by size, false faces, prajnasb, time and size, of the finder,
 of YuNet and CenterFace (see `teachers`) and of the BlazeFace before it, on the same pictures in
 one run. Nothing was chosen on the test parts; `--part validation` shows what was chosen on.
+`--again FOLDER` measures a finder that `publish --seed` has made there, and adds it to the report.
 
 `whole` says how many face crops of 12k, and how many photos, the released finder has judged whole.
 
@@ -140,9 +141,8 @@ def speed(file: Path) -> dict:
     return result
 
 
-def measure(archives: Path, data_dir: Path, folder: Path, part: str) -> dict:
-    """All figures; see the module's text."""
-    cv2.setNumThreads(1)
+def gather(archives: Path, data_dir: Path, part: str) -> tuple[list, list, list[np.ndarray]]:
+    """Photos and teachers' boxes as `on_photos` takes them; of the test part, prajnasb too."""
     by_archive = photos_of(archives, data_dir)
     rows = [(a, p, boxes) for a, scenes in of_part(by_archive, part).items()
             for p, boxes, _ in scenes]
@@ -152,6 +152,13 @@ def measure(archives: Path, data_dir: Path, folder: Path, part: str) -> dict:
     if part == "test":
         raw = download(str(archives / ARCHIVES["prajnasb"]), data_dir)
         portraits = [read_image(p) for p in find_labelled(raw)]
+    return photos, seen, portraits
+
+
+def measure(archives: Path, data_dir: Path, folder: Path, part: str) -> dict:
+    """All figures; see the module's text."""
+    cv2.setNumThreads(1)
+    photos, seen, portraits = gather(archives, data_dir, part)
     report: dict = {"part": part, "finders": {}, "threshold": finder.THRESHOLD,
                     "small, canvas px": finder.SMALL, "more for small": finder.SMALL_EXTRA}
     for name, find in finders(folder).items():
@@ -169,6 +176,32 @@ def measure(archives: Path, data_dir: Path, folder: Path, part: str) -> dict:
     return report
 
 
+def seed_of(again: Path, folder: Path) -> str:
+    """The seed of a finder, if nothing else sets its training apart from another's.
+
+    Args:
+        again, folder: written by `publish`.
+
+    Raises:
+        FacemaskError: there is no finder in `again`, or it was trained otherwise, or by that seed.
+    """
+    if not (again / "settings.json").is_file():
+        raise FacemaskError(f"{again} holds no finder; publish --seed 1 --out {again} makes one")
+    own, other = (read_json(path / "settings.json") for path in (again, folder))
+    if own | {"seed": 0} != other | {"seed": 0} or own["seed"] == other["seed"]:
+        raise FacemaskError(f"{again} should differ from {folder} by its seed, and by nothing else")
+    return str(own["seed"])
+
+
+def measure_again(archives: Path, data_dir: Path, again: Path, part: str) -> dict:
+    """What `measure` says of the finder in a folder, alone."""
+    cv2.setNumThreads(1)
+    photos, seen, portraits = gather(archives, data_dir, part)
+    find = finder.Finder(again / "model-float16.tflite")
+    row = on_photos(find, photos, seen)
+    return row | ({"prajnasb": on_portraits(find, portraits)} if portraits else {})
+
+
 def main() -> None:
     """See the module's text."""
     parser = argparse.ArgumentParser(description="Measure the face finder.")
@@ -176,9 +209,17 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("models/finder"))
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--part", choices=["validation", "test"], default="test")
+    parser.add_argument("--again", type=Path, help="folder of the same finder by another seed")
     args = parser.parse_args()
     report = read_json(REPORT) if REPORT.is_file() else {}
-    report[args.part] = measure(args.archives, args.data_dir, args.folder, args.part)
+    if args.again:
+        seed = seed_of(args.again, args.folder)
+        if args.part not in report:
+            raise FacemaskError(f"{REPORT} has no {args.part} part; run it without --again first")
+        row = measure_again(args.archives, args.data_dir, args.again, args.part)
+        report[args.part].setdefault("again", {})[seed] = row
+    else:
+        report[args.part] = measure(args.archives, args.data_dir, args.folder, args.part)
     write_json(REPORT, report)
 
 

@@ -177,7 +177,7 @@ def publish(
     Returns:
         See `export`.
     """
-    trained = data_dir / "finder-model"
+    trained = data_dir / f"finder-model-{seed}"
     model = train(archives, trained, data_dir, schedule, seed)
     photos = [np.ascontiguousarray(image) for image, labels in read(collect(archives, data_dir))
               if labels.part == "validation"]

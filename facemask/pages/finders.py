@@ -7,6 +7,7 @@ from facemask.io.tables import REPORTS, percent, table
 from facemask.metrics.detection import BANDS
 
 FOLDER = FINDER.parent
+RECALL = [f"{name}: 64 px and more / 32 to 63 / 16 to 31" for name in ("street", "scenes")]
 
 
 def recall_table() -> str:
@@ -14,11 +15,7 @@ def recall_table() -> str:
     report = read_json(REPORTS / "finder.json")["test"]
     rows = []
     for name, facts in report["finders"].items():
-        recall = [
-            " / ".join(percent(facts[archive][band]["recall"]) for band in BANDS)
-            for archive in ("street", "scenes")
-        ]
-        rows.append([_named(name), *recall, f"{facts['false a photo']:.3f}",
+        rows.append([_named(name), *_recall(facts), f"{facts['false a photo']:.3f}",
                      f"{facts['CPU ms a photo']:.0f} ms"])
     faces = [
         " / ".join(f"{next(iter(report['finders'].values()))[archive][band]['faces']}"
@@ -26,9 +23,12 @@ def recall_table() -> str:
         for archive in ("street", "scenes")
     ]
     rows.append(["annotated faces", *faces, "", ""])
-    sizes = "64 px and more / 32 to 63 / 16 to 31"
-    return table(["finder", f"street: {sizes}", f"scenes: {sizes}", "false faces a photo",
-                  "CPU time a photo"], rows)
+    return table(["finder", *RECALL, "false faces a photo", "CPU time a photo"], rows)
+
+
+def _recall(facts: dict) -> list[str]:
+    return [" / ".join(percent(facts[archive][band]["recall"]) for band in BANDS)
+            for archive in ("street", "scenes")]  # fmt: skip
 
 
 def portraits_table() -> str:
@@ -40,6 +40,20 @@ def portraits_table() -> str:
         for name, facts in report["finders"].items()
     ]
     return table(["finder", "pictures", "no face found", "faces beyond the first, a picture"], rows)
+
+
+def seeds_table() -> str:
+    """The finder that ships and those of other seeds, on the test photos and prajnasb."""
+    report = read_json(REPORTS / "finder.json")["test"]
+    seed = read_json(FOLDER / "settings.json")["seed"]
+    finders = {f"{seed}, ships": report["finders"]["ours"]} | report.get("again", {})
+    rows = [
+        [name, *_recall(facts), f"{facts['false a photo']:.3f}",
+         percent(facts["prajnasb"]["none found"]), f"{facts['prajnasb']['extra a picture']:.3f}"]
+        for name, facts in finders.items()
+    ]
+    return table(["seed", *RECALL, "false faces a photo", "portraits: no face found",
+                  "faces beyond the first, a picture"], rows)
 
 
 def whole_facts() -> str:
@@ -79,6 +93,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "finders": recall_table,
     "finders-portraits": portraits_table,
     "finders-whole": whole_facts,
+    "finders-seeds": seeds_table,
     "finder-exports": exports_table,
     "finder-training": training_facts,
 }
