@@ -220,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
         "--models", nargs="+", default=["baseline", "compact"], choices=["baseline", "compact"]
     )
     sub = command(_evaluate, "Measure a run's models, or with --model and --data one elsewhere.")
-    sub.add_argument("--model", type=Path, help="a .keras, SavedModel or .tflite model")
+    sub.add_argument("--model", type=Path, help="a model's folder, or a .keras, SavedModel or .tflite model")
     sub.add_argument("--data", type=Path, help="pictures to measure it on, a folder per class")
     sub.add_argument("--training", type=Path, help="split folder whose copies are left out")
     sub.add_argument("--json", type=Path, help="write all figures there")
