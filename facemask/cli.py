@@ -62,6 +62,10 @@ def _evaluate(args: argparse.Namespace) -> int:
             raise FacemaskError("--model and --data go together; give both")
         print(summary(evaluate_folder(args.model, args.data, args.training, args.json)))
         return 0
+    if args.training or args.json:
+        raise FacemaskError(
+            "--training and --json go with --model and --data; a run has its own report.json"
+        )
     read_json(_split_folder(args) / "prepare.json")  # refuse before anything is fetched
     report = evaluate(_split_folder(args), _run_folder(args), _source(args)[0])
     for name, model in report["models"].items():
@@ -220,7 +224,9 @@ def main(argv: list[str] | None = None) -> int:
         "--models", nargs="+", default=["baseline", "compact"], choices=["baseline", "compact"]
     )
     sub = command(_evaluate, "Measure a run's models, or with --model and --data one elsewhere.")
-    sub.add_argument("--model", type=Path, help="a model's folder, or a .keras, SavedModel or .tflite model")
+    sub.add_argument(
+        "--model", type=Path, help="a model's folder, or a .keras, SavedModel or .tflite model"
+    )
     sub.add_argument("--data", type=Path, help="pictures to measure it on, a folder per class")
     sub.add_argument("--training", type=Path, help="split folder whose copies are left out")
     sub.add_argument("--json", type=Path, help="write all figures there")

@@ -16,6 +16,11 @@ def test_ctrl_c_is_one_line(monkeypatch, capsys):
     assert said == "facemask copies: stopped; the same command goes on where it was"
 
 
+def test_what_evaluate_would_pass_over_is_refused(tmp_path, capsys):
+    assert cli.main(["evaluate", "--dataset", "sample", "--json", str(tmp_path / "a.json")]) == 2
+    assert "--training and --json go with --model and --data" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name, step", [("prepare.json", "`facemask prepare`"),
                                         ("tfjs/labels.json", "`facemask export`"),
                                         ("other.json", "the step that writes it")])  # fmt: skip

@@ -86,8 +86,8 @@ def halve(model: Path) -> None:
     """
     description = read_json(model / "model.json")
     for group in description["weightsManifest"]:
-        (path,) = (model / name for name in group["paths"])
-        whole, rounded, place = path.read_bytes(), b"", 0
+        parts = [model / name for name in group["paths"]]  # one for every 4 MB
+        whole, rounded, place = b"".join(part.read_bytes() for part in parts), b"", 0
         for weight in group["weights"]:
             values = np.frombuffer(whole, "<f4", int(np.prod(weight["shape"])), place)
             place += values.nbytes  # all types that the converter writes have four bytes
@@ -96,7 +96,10 @@ def halve(model: Path) -> None:
                 rounded += values.astype("<f2").tobytes()
             else:
                 rounded += values.tobytes()
-        path.write_bytes(rounded)
+        for part in parts[1:]:
+            part.unlink()
+        parts[0].write_bytes(rounded)
+        group["paths"] = [parts[0].name]
     write_json(model / "model.json", description)
 
 

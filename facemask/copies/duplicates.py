@@ -13,7 +13,7 @@ Three steps, each with a source:
    aligned pictures correlates. Brightness and contrast drop out of all three steps.
 
 A 256-bit difference hash was tried first: fast, but a crop of 5 % or a turn of 5 degrees moves a
-copy as far away as another person's face is. `facemask/bench_copies.py` measures all of it.
+copy as far away as another person's face is. `facemask/benchmarks/copies.py` measures all of it.
 """
 
 import os

@@ -196,7 +196,7 @@ def prepare(
     listing = "\n".join(f"{p.relative_to(source)} {p.stat().st_size}" for p in labelled)
     published = {split for split, _ in labelled.values()} >= set(SPLITS)
     settings = {
-        "pictures": hashlib.sha256(listing.encode()).hexdigest(),
+        "pictures": hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest(),
         "image_size": image_size,
         "seed": seed,
         "ratio": list(ratio),
@@ -209,7 +209,8 @@ def prepare(
     else:
         named = read_exclusions(exclude)
     if named:  # only then: what was trained before there were exclusions stays valid
-        settings["exclude"] = hashlib.sha256("\n".join(sorted(named)).encode()).hexdigest()
+        text = "\n".join(sorted(named)).encode("utf-8", "surrogateescape")
+        settings["exclude"] = hashlib.sha256(text).hexdigest()
     if before["settings"] == settings:
         return folder
 
@@ -248,7 +249,8 @@ def _write_split(
             sources[target.stem] = names[path]
         published = _complete_splits(partial, settings["seed"], ratio, grouped)
         counts = _count(partial, {label for _, label in labelled.values()})
-        with open(partial / "files.csv", "w", newline="", encoding="utf-8") as file:
+        table = partial / "files.csv"  # of names that need not be valid Unicode
+        with open(table, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = csv.writer(file)
             rows.writerow(["file", "source"])
             for png in sorted(partial.rglob("*.png")):
@@ -335,7 +337,8 @@ def read_sources(split_folder: str | Path) -> dict[str, str]:
         FacemaskError: the folder was not written by `prepare`.
     """
     try:
-        with open(Path(split_folder) / "files.csv", newline="", encoding="utf-8") as file:
+        table = Path(split_folder) / "files.csv"
+        with open(table, newline="", encoding="utf-8", errors="surrogateescape") as file:
             return {row["file"]: row["source"] for row in csv.DictReader(file)}
     except (OSError, KeyError, UnicodeDecodeError) as error:
         raise FacemaskError(

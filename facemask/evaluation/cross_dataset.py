@@ -92,6 +92,8 @@ def evaluate_folder(
             f"all pictures in {folder} are copies of training pictures; give pictures that the "
             "model has not seen"
         )
+    if (~out).sum() < 2:
+        raise FacemaskError(f"only one picture in {folder} can be scored; give more")
     probabilities = np.concatenate(given)[~out]
     answer = probabilities[:, columns].argmax(axis=1)
     true = np.array([labels.index(classes[path]) for path in read])[~out]

@@ -231,7 +231,7 @@ def export_model(
     """
     model_folder = Path(model_folder)
     sweep(model_folder)
-    trained = classifier.load(model_folder)
+    trained = classifier.load(model_folder / "model.keras")
     reference = trained.predict(images)
     model = keras.models.load_model(model_folder / "model.keras", compile=False)
     with write_whole(Path(out or model_folder / "exports")) as partial:

@@ -34,8 +34,8 @@ def convert(
 
     Args:
         saved_model: folder that `model.export(folder)` wrote.
-        out: folder to write: model.json and its weights, group1-shard1of1.bin. One that is there
-            already is replaced.
+        out: folder to write: model.json and its weights, group1-shard*.bin of 4 MB each. One that
+            is there already is replaced.
         check: raises FacemaskError if the result is not what it should be; unless another is
             given, a picture classifier.
 

@@ -149,12 +149,18 @@ def _tflite(path: Path, threads: int) -> Loaded:
     check_shapes(path, [t["shape"].tolist() for t in takes], [g["shape"].tolist() for g in gives])
     model_input, model_output = takes[0], gives[0]
     index, dtype = model_input["index"], model_input["dtype"]
+    if dtype not in (np.float32, np.uint8, np.int8):
+        raise FacemaskError(
+            f"{path} takes numbers of type {np.dtype(dtype)}; export it with an input of float32, "
+            "uint8 or int8"
+        )
     scale, zero = model_output["quantization"]
 
     def predict(images: np.ndarray) -> np.ndarray:
         interpreter.resize_tensor_input(index, images.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(index, images.astype(dtype))
+        shown = images.astype(dtype) if dtype != np.int8 else (images - 128.0).astype(np.int8)
+        interpreter.set_tensor(index, shown)
         interpreter.invoke()
         result = interpreter.get_tensor(model_output["index"])
         return (result.astype(np.float32) - zero) * scale if scale else result

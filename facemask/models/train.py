@@ -38,20 +38,6 @@ def class_weights(labels: list[str], counts: dict[str, int]) -> dict[int, float]
     return {i: total / (len(counts) * counts[label]) for i, label in enumerate(labels)}
 
 
-def epochs_done(folder: Path) -> int:
-    """Epochs in the last backup in a training's folder; cuts history.csv back to them.
-
-    For trainings by Keras' BackupAndRestore; see `checkpoint` for what it does not keep.
-    """
-    history, backup = folder / "history.csv", folder / "backup" / "training_metadata.json"
-    done = read_json(backup)["epoch"] if backup.is_file() else 0
-    if history.is_file():
-        rows = history.read_text().splitlines(keepends=True)
-        with write_whole(history) as partial:
-            partial.write_text("".join(rows[: done + 1] if done else []))
-    return done
-
-
 def augmented(
     train: tf.data.Dataset, model_name: str, seed: int, start: int = 0
 ) -> tf.data.Dataset:

@@ -9,6 +9,7 @@ the same command, given again after it was cut off, goes on where it stopped.
 import argparse
 import contextlib
 import hashlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from facemask.images.reading import IMAGE_SUFFIXES
 from facemask.images.writing import write_by_pillow
 from facemask.io.files import FINDER, RELEASE, FacemaskError, sweep, write_whole
 from facemask.io.threads import ahead
@@ -27,7 +29,16 @@ from facemask.photos.annotate import annotate
 from facemask.photos.figure import draw, save
 from facemask.photos.journal import Journal, read_journal, write_answers_csv, write_answers_json
 from facemask.photos.predict import MARGIN, summarise
-from facemask.photos.sources import DRAWN_SUFFIXES, Source, expand, is_video, place, read, same_file
+from facemask.photos.sources import (
+    DRAWN_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Source,
+    expand,
+    is_video,
+    place,
+    read,
+    same_file,
+)
 
 GRID = 64  # pictures that are still shown in one; more go to a folder
 GRID_SUFFIXES = DRAWN_SUFFIXES - {".bmp"}  # that Matplotlib writes
@@ -68,12 +79,14 @@ def run(args: argparse.Namespace) -> int:
     if args.camera is not None:
         if args.pictures:
             raise FacemaskError("give either pictures or --camera, not both")
+        _check_tables([], args)
         model = load_whole(args.model)
         answer = video.watch(args.camera, args.output, model)
         _write([answer], args.json, args.csv, model.labels)
         print(_sentence(answer))
         return 0
     sources = expand(args.pictures)
+    _check_tables(sources, args)
     output, folder, json_path = _where(sources, args)
     targets = place(sources, folder) if folder else {}
     written = filter(None, (output, json_path, args.csv, *targets.values()))
@@ -83,8 +96,10 @@ def run(args: argparse.Namespace) -> int:
     sources = [s for s in sources if not folder or s.name in targets]
     try:
         if folder or output is None:
-            about = {"model": digest(args.model), "finder": digest(FINDER),
-                     "folder": str(folder), "margin": MARGIN}  # fmt: skip
+            about = {
+                "model": digest(args.model), "finder": digest(FINDER), "folder": str(folder),
+                "margin": MARGIN, **_what_names_mean(sources),
+            }  # fmt: skip
             return judge_many(sources, model, targets, json_path, args.csv, about)
         return judge_few(sources, model, output, json_path, args.csv)
     except KeyboardInterrupt:
@@ -125,6 +140,27 @@ def stream(
         return answer
 
     return ahead(finish, stages.judged(sources, look_at, model), workers=1)
+
+
+def _what_names_mean(sources: list[Source]) -> dict:
+    """Where relative names start from, and what came by standard input."""
+    relative = any(not os.path.isabs(s.name) for s in sources)
+    piped = [hashlib.sha256(s.data).hexdigest() for s in sources if s.data]
+    return {"names from": os.getcwd() if relative else None, "standard input": piped}
+
+
+def _check_tables(sources: list[Source], args: argparse.Namespace) -> None:
+    """Refuse names of --json and --csv that a picture has: of `--csv *.jpg` it is the first's."""
+    for table in filter(None, (args.json, args.csv)):
+        if table.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES or any(
+            s.data is None and same_file(s.name, table) for s in sources
+        ):
+            raise FacemaskError(
+                f"{table} is the name of a picture or video; after --json and --csv comes the file "
+                "to write, such as answers.json or answers.csv"
+            )
+    if args.json and args.csv and same_file(args.json, args.csv):
+        raise FacemaskError(f"--json and --csv both name {args.json}; choose two files")
 
 
 def _where(
@@ -170,6 +206,13 @@ def judge_many(
     results = json_path or csv_path
     assert results is not None, "there is a file to write the answers to"
     journal = Journal(results.with_name(results.name + ".unfinished"), about)
+    others = journal.done - {s.name for s in sources}
+    if others:
+        journal.close()
+        raise FacemaskError(
+            f"{journal.path} holds answers of other pictures, such as {min(others)}; repeat that "
+            "command to finish it, or delete the file to start anew"
+        )
     left = [s for s in sources if s.name not in journal.done]
 
     def keep(answer: dict, image: np.ndarray) -> None:

@@ -226,10 +226,12 @@ def _lock(file: BinaryIO, path: Path) -> None:
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         raise FacemaskError(
             f"{path} is being written by another run; wait for it or choose another name"
         ) from error
+    except OSError:  # a drive that knows no locks
+        return
 
 
 def _whole_lines(path: Path) -> int:

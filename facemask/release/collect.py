@@ -25,6 +25,7 @@ from facemask.drawing import masks, transplant
 from facemask.drawing.landmarks import shapes_of
 from facemask.images.crops import crop_faces, resize
 from facemask.images.reading import read_image
+from facemask.images.writing import write_image
 from facemask.io.files import read_json, write_json, write_whole
 from facemask.release import photos
 
@@ -91,7 +92,7 @@ def scene_faces(scenes: Path, folder: Path) -> Path:
                 label = name.replace("mask_weared_incorrect", "incorrect_mask")
                 path = partial / label / f"{photo.stem}-{number}-{side}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(path), cv2.cvtColor(cut, cv2.COLOR_RGB2BGR))
+                write_image(path, cut)
     return folder
 
 

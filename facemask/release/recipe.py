@@ -21,8 +21,8 @@ from facemask.datasets.prepare import find_labelled, read_all
 from facemask.images.augment import augment, augment_mildly, tighten
 from facemask.images.crops import resize
 from facemask.io.files import FacemaskError, read_json, write_json, write_whole
+from facemask.models.checkpoint import Checkpoint, clear_up, go_on
 from facemask.models.networks import compact
-from facemask.models.train import epochs_done
 from facemask.release.collect import ARCHIVES, IMAGE_SIZE, KINDS, collect, read_collected
 
 BATCH_SIZE = 64
@@ -207,18 +207,19 @@ def fit(
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.smoothing),
         metrics=["accuracy"],
     )
-    done = epochs_done(folder)
+    done = go_on(folder, model)
     model.fit(
         batches(collected, seed, recipe, start=done * recipe.steps),
         steps_per_epoch=recipe.steps,
+        initial_epoch=done,
         epochs=recipe.epochs,
         validation_data=validation(archives, data_dir, recipe.image_size),
         verbose=0,
         callbacks=[
             TqdmCallback(verbose=0, tqdm_class=tqdm, desc=f"Training {folder.name}"),
             keras.callbacks.CSVLogger(folder / "history.csv", append=True),
-            keras.callbacks.BackupAndRestore(folder / "backup", double_checkpoint=True),
             clock,
+            Checkpoint(folder),
         ],
     )
     finished = recipe.network(recipe.image_size, len(CLASSES))
@@ -227,6 +228,7 @@ def fit(
         partial.write_text("\n".join(CLASSES) + "\n")
     with write_whole(folder / "model.keras") as partial:
         finished.save(partial)
+    clear_up(folder)
     return finished
 
 

@@ -17,9 +17,10 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from facemask import CLASSES
+from facemask.copies.duplicates import leave_out_copies
 from facemask.images.crops import brow_to_chin
 from facemask.images.reading import read_image
-from facemask.release.collect import fetch, side_of
+from facemask.release.collect import fetch, side_of, training_paths
 from facemask.release.measure import Labelled, photo_faces, stacked
 from facemask.release.recipe import validation_pictures
 
@@ -33,9 +34,18 @@ TEMPERATURES = np.geomspace(0.25, 4, 49).round(3)
 
 
 def validation_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]:
-    """The photographs to choose by, from picture to class."""
-    raw = fetch(archives, data_dir)
-    sets = {"12k": validation_pictures(archives, data_dir)}
+    """The photographs to choose by, from picture to class.
+
+    Of 12k Validation, those that no picture trained on copies: nearly half of the masked ones were
+    published in its training part as well.
+    """
+    raw, folder = fetch(archives, data_dir), Path(data_dir) / "release"
+    by_kind, _ = training_paths(raw, folder)
+    found = validation_pictures(archives, data_dir)
+    trained = [path for paths in by_kind.values() for path in paths]
+    copied = leave_out_copies(list(found), trained, folder / "copies.npz")
+    sets = {"12k": {path: label for (path, label), copy in zip(found.items(), copied, strict=True)
+                    if not copy}}  # fmt: skip
     for name in ("street", "scenes"):
         faces = photo_faces(raw, data_dir, name, "validation")
         sets[name] = {p: label for p, label in faces.items() if side_of(p) >= LEAST_SIDE}

@@ -1,6 +1,7 @@
 """From any folder of pictures to a split folder: what is read, how it is split, what is refused."""
 
 import csv
+import os
 import subprocess
 import sys
 import textwrap
@@ -281,3 +282,19 @@ def test_excluded_pictures_stay_out_of_every_later_step(tmp_path):
     prepare(tmp_path / "in", "x", tmp_path, SIZE, exclude=file)
     assert read_json(folder / "prepare.json")["settings"] == whole["settings"]
     assert len(read_sources(folder)) == 40
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names must be Unicode here")
+def test_names_that_are_not_unicode(tmp_path):
+    """As they come out of an old zip; one of them unreadable, and one left out later."""
+    for label in ("Mask", "NoMask"):
+        fill(tmp_path / "raw" / label, 12)
+        name = os.fsdecode(b"caf\xe9.png")
+        picture(tmp_path / "raw" / label, name)
+        (tmp_path / "raw" / label / os.fsdecode(b"caf\xe9.jpg")).write_text("no picture")
+    folder = prepare(tmp_path / "raw", "names", tmp_path, SIZE)
+    assert os.fsdecode(b"Mask/caf\xe9.png") in read_sources(folder).values()
+    unreadable = [name for name, _ in read_json(folder / "prepare.json")["unreadable"]]
+    assert unreadable == [os.fsdecode(f"{label}/".encode() + b"caf\xe9.jpg")
+                          for label in ("Mask", "NoMask")]  # fmt: skip
+    assert prepare(tmp_path / "raw", "names", tmp_path, SIZE) == folder

@@ -132,6 +132,10 @@ def test_refused_with_a_reason(trained, sample, folder, tmp_path):
         target.write_bytes(b"")
     with pytest.raises(FacemaskError, match="none of the .* can be read"):
         evaluate_folder(model, tmp_path / "broken")
+    one = next(iter(find_labelled(folder)))
+    shutil.copy(one, tmp_path / "broken" / one.relative_to(folder))
+    with pytest.raises(FacemaskError, match="only one picture in .* can be scored"):
+        evaluate_folder(model, tmp_path / "broken")
     only_copies = tmp_path / "train"
     shutil.copytree(trained.split / "train", only_copies)
     with pytest.raises(FacemaskError, match="are copies of training pictures"):

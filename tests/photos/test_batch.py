@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import errno
 import io
 import json
 import os
@@ -206,11 +207,16 @@ def test_several_pictures_in_one(command, folder, tmp_path, capsys):
         (["clip.mp4", "--output", "out.png"], "does not end in .mp4"),
         (["clip.mp4", "PHOTOS", "--output", "out.png"], "give a folder"),
         (["PHOTOS/a.jpg", "--camera", "0"], "not both"),
+        (["PHOTOS/b.png", "--csv", "PHOTOS/a.jpg"], "is the name of a picture or video; after"),
+        (["--camera", "0", "--json", "new.mp4"], "is the name of a picture or video; after"),
+        (["PHOTOS/sub/d.jpg", "LIST", "--csv", "LIST"], "is the name of a picture"),
+        (["PHOTOS", "--json", "out", "--csv", "./out"], "both name out; choose two files"),
     ],
 )
 def test_refusals(command, folder, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "EMPTY").mkdir()
+    (tmp_path / "LIST").touch()
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(FacemaskError, match=message):
         command(*[a.replace("PHOTOS", "photos") for a in arguments])
@@ -265,6 +271,45 @@ def test_a_journal_of_another_run_is_refused(tmp_path):
         with pytest.raises(FacemaskError, match="another run"):
             Journal(tmp_path / "j", {"model": "old"})
         first.close()
+
+
+def test_answers_of_other_pictures_are_not_added_to(command, folder, scene, tmp_path, monkeypatch):
+    """A run that was cut off goes on with its own pictures, and with more, but not with others."""
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.fromarray(scene).save(other / "a.jpg")
+    table = tmp_path / "all.json"
+    real = Journal.add
+
+    def cut(journal, answer):
+        real(journal, answer)
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "add", cut)
+        assert command("a.jpg", "b.png", "--json", table) == 130
+    with pytest.raises(FacemaskError, match=r"holds answers of other pictures, such as a\.jpg"):
+        command("b.png", "--json", table)
+    monkeypatch.chdir(other)  # where a.jpg is another picture
+    with pytest.raises(FacemaskError, match="begun with another model or other settings"):
+        command("a.jpg", "--json", table)
+    monkeypatch.chdir(folder)
+    assert command("a.jpg", "b.png", "sub/c.gif", "--json", table) == 0
+    names = [answer["file"] for answer in json.loads(table.read_text())]
+    assert names == ["a.jpg", "b.png", "sub/c.gif"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+def test_a_drive_without_locks_can_be_written_to(tmp_path, monkeypatch):
+    import fcntl
+
+    def none(file, how):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    Journal(tmp_path / "j", {"model": "m"}).close()
+    assert (tmp_path / "j").is_file()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names must be Unicode here")

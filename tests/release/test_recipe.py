@@ -106,15 +106,19 @@ def test_two_runs_from_one_seed_agree_and_a_cut_one_goes_on(data, tmp_path, monk
         pass
 
     class CutAfterOneEpoch(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            raise Cut
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise Cut
 
     with monkeypatch.context() as patched:
         patched.setattr(recipe, "_Clock", lambda path: CutAfterOneEpoch())
         with pytest.raises(Cut):
             recipe.fit(data, tmp_path / "c", data, TINY, seed=3)
     assert not (tmp_path / "c" / "model.keras").exists()
-    recipe.fit(data, tmp_path / "c", data, TINY, seed=3)
+    models.append(recipe.fit(data, tmp_path / "c", data, TINY, seed=3))
+    for x, y in zip(models[0].get_weights(), models[2].get_weights(), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-5)
+    assert not list((tmp_path / "c").glob("checkpoint*"))
     rows = (tmp_path / "c" / "history.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1"]
     assert json.loads((tmp_path / "c" / "training.json").read_text())["epochs"] == 2

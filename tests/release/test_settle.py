@@ -10,6 +10,7 @@ from facemask.datasets.sample import draw_picture
 from facemask.images.crops import resize
 from facemask.io.files import RELEASE
 from facemask.models import classifier
+from facemask.release import settle as settling
 from facemask.release.settle import FALSE, RIGHT, UNSURE, settle, sure_from
 
 
@@ -28,6 +29,21 @@ def pictures(tmp_path_factory):
             found[path] = label
     assert len(found) >= 12 and set(found.values()) == set(CLASSES[:2])
     return found
+
+
+def test_nothing_is_chosen_on_copies_of_what_is_trained_on(tmp_path, monkeypatch):
+    """A training picture and its mirror image under validation, beside a picture of its own."""
+    drawn = [draw_picture(CLASSES[0], np.random.default_rng([5, k]), 160) for k in range(2)]
+    paths = [tmp_path / f"{name}.png" for name in ("trained", "copy", "own")]
+    for path, image in zip(paths, (drawn[0], drawn[0][:, ::-1], drawn[1]), strict=True):
+        cv2.imwrite(str(path), image[..., ::-1])
+    trained, copy, own = paths
+    monkeypatch.setattr(settling, "fetch", lambda *a: {})
+    monkeypatch.setattr(settling, "training_paths", lambda *a: ({"12k masked": [trained]}, {}))
+    monkeypatch.setattr(settling, "validation_pictures", lambda *a: dict.fromkeys([copy, own], 0))
+    monkeypatch.setattr(settling, "photo_faces", lambda *a: {})
+    (tmp_path / "release").mkdir()
+    assert list(settling.validation_sets(tmp_path, tmp_path)["12k"]) == [own]
 
 
 def test_a_model_that_says_it_too_readily_is_held_back(pictures):

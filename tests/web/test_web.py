@@ -14,7 +14,7 @@ from facemask.benchmarks import browser
 from facemask.datasets.sample import draw_scene
 from facemask.images.boxes import overlaps
 from facemask.images.crops import resize as resize_in_python
-from facemask.io.files import RELEASE, ROOT
+from facemask.io.files import RELEASE, ROOT, read_json, write_json
 from facemask.models import classifier
 from facemask.photos.predict import judge
 
@@ -211,3 +211,23 @@ def test_without_a_model(tmp_path):
     assert done.returncode == 2
     assert "labels.json is missing" in done.stderr
     assert not (tmp_path / "dist").exists()
+
+
+def test_weights_in_several_files_become_one(tmp_path, monkeypatch):
+    """The converter writes a file for every 4 MB, in whose midst a weight may lie."""
+    monkeypatch.syspath_prepend(WEB)
+    from build import halve
+
+    values = np.linspace(-1, 1, 3000).astype("<f4")
+    content = values.tobytes() + np.float32(7).tobytes()
+    (tmp_path / "group1-shard1of2.bin").write_bytes(content[:5001])
+    (tmp_path / "group1-shard2of2.bin").write_bytes(content[5001:])
+    weights = [{"name": "kernel", "shape": [60, 50], "dtype": "float32"},
+               {"name": "scale", "shape": [], "dtype": "float32"}]  # fmt: skip
+    paths = ["group1-shard1of2.bin", "group1-shard2of2.bin"]
+    write_json(tmp_path / "model.json", {"weightsManifest": [{"paths": paths, "weights": weights}]})
+    halve(tmp_path)
+    (group,) = read_json(tmp_path / "model.json")["weightsManifest"]
+    assert [path.name for path in tmp_path.glob("*.bin")] == group["paths"] == paths[:1]
+    halved = (tmp_path / paths[0]).read_bytes()
+    assert halved == values.astype("<f2").tobytes() + np.float32(7).tobytes()

@@ -1,4 +1,4 @@
-// Measures the classifier in a browser; facemask/browser.py calls what stands on `window`.
+// Measures the classifier in a browser; facemask/benchmarks/browser.py calls what stands on `window`.
 
 import { loadGraphModel } from "@tensorflow/tfjs-converter";
 import * as tf from "@tensorflow/tfjs-core";
