@@ -2,8 +2,9 @@
 
 One three-class compact CNN, from `face-mask-12k` Train, the training groups of `face-mask-3class`,
 the training photos of `face-mask-street`, and masks that our own code puts on the bare faces of 12k
-Train, worn right and wrong. Training pictures that are copies of a picture to choose by or to test
-on are left out first. `facemask.release.recipe` trains on it, `facemask.release.measure` tests,
+Train, worn right and wrong. Training pictures that are copies of a picture to test on, or of a face
+in the photos to choose by, are left out first; of 12k Validation, what they copy is not chosen by
+(`settle`). `facemask.release.recipe` trains on it, `facemask.release.measure` tests,
 `facemask.release.publish` publishes.
 """
 
@@ -127,7 +128,7 @@ def split_3class(folder: Path, kept: Path) -> tuple[dict[Path, str], dict[Path, 
 
 
 def training_paths(raw: dict[str, Path], data_dir: Path) -> tuple[dict[str, list[Path]], dict]:
-    """The photographs to train on, by kind, less copies of pictures to choose by or to test on.
+    """The photographs to train on, by kind, less copies of test pictures and of photos' faces.
 
     Of street photos they are the faces as `scene_faces` cuts them; see `framings`.
 

@@ -1,7 +1,7 @@
 """How readily the released model says incorrect_mask, and from where it is sure of an answer.
 
-Both are settled on photographs that are neither trained nor tested on: 12k Validation, and the
-validation faces of the street photos and of the scenes.
+Both are settled on photographs that are neither trained nor tested on: 12k Validation, less what
+training pictures copy, and the validation faces of the street photos and of the scenes.
 
 Training pictures are changed so hard that many could be of a mask worn right or wrong, and a fourth
 of them is of masks worn wrong; on faces as they are, a model that has learnt to doubt finds masks
@@ -36,8 +36,8 @@ TEMPERATURES = np.geomspace(0.25, 4, 49).round(3)
 def validation_sets(archives: str | Path, data_dir: str | Path) -> dict[str, Labelled]:
     """The photographs to choose by, from picture to class.
 
-    Of 12k Validation, those that no picture trained on copies: nearly half of the masked ones were
-    published in its training part as well.
+    Of 12k Validation, those that no picture trained on copies: more than half of the masked ones
+    were published in its training part as well.
     """
     raw, folder = fetch(archives, data_dir), Path(data_dir) / "release"
     by_kind, _ = training_paths(raw, folder)
