@@ -44,15 +44,18 @@ KINDS = {  # of exports: the end of the name and what it is for; the first that 
 
 
 def build(model: Path, out: Path) -> None:
-    """Write the whole page to `out`; one that is there already is replaced.
+    """Write the whole page to `out`; one that is there already is replaced, and nothing else.
 
     Args:
         model: folder with tfjs/ and the other exports.
         out: folder to write.
 
     Raises:
-        FacemaskError: there is no TF.js model, or Node.js with npm is missing or fails.
+        FacemaskError: there is no TF.js model, Node.js with npm is missing or fails, or `out` holds
+            something other than a page.
     """
+    if out.exists() and not (out / "sw.js").is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise FacemaskError(f"{out} holds no page but something else; name another folder")
     description = tfjs.read_description(model / "tfjs")
     install_packages()
     with write_whole(out) as partial:

@@ -368,7 +368,7 @@ def _read_cache(cache: str | Path | None) -> dict[tuple[str, int, int], np.ndarr
         with np.load(cache, allow_pickle=False) as stored:
             names, sizes, times = stored["names"], stored["sizes"], stored["times"]
             thumbs = stored["thumbs"]
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return {}  # not ours, or of an earlier layout: described anew and overwritten
     if thumbs.shape[1:] != (THUMB, THUMB):
         return {}

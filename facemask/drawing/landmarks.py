@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import zipfile
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -167,7 +168,7 @@ def _load(cache: str | Path) -> dict[str, np.ndarray]:
     try:
         with np.load(cache, allow_pickle=False) as data:
             return dict(zip(data["names"].tolist(), data["points"], strict=True))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise FacemaskError(f"{cache} cannot be read ({error}); delete it and run again") from error
 
 

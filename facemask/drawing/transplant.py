@@ -1,6 +1,7 @@
 """Real masks moved from one photograph to another: cut from a masked face, laid on a bare one."""
 
 import hashlib
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -456,5 +457,5 @@ def _load(cache: str | Path) -> dict[str, Cut | None]:
             parts = [data[field] for field in Cut._fields]
             known = dict(zip(data["good"].tolist(), map(Cut, *parts), strict=True))
             return known | dict.fromkeys(data["refused"].tolist())
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise FacemaskError(f"{cache} cannot be read ({error}); delete it and run again") from error

@@ -1,6 +1,8 @@
 """Measure a run's models, published and clean of copies, and say whether they overfit."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -84,7 +86,7 @@ def evaluate(
         "run": run.name,
         "dataset": facts,
         "copies": {k: found[k] for k in ("images", "of_training", "shared", "group_sizes")},
-        "shortcuts": None if raw is None else shortcuts_of_run(raw, split_folder, run),
+        "shortcuts": None if raw is None else _or_none(shortcuts_of_run, raw, split_folder, run),
         "models": {},
     }
     for model in models:
@@ -120,12 +122,18 @@ def evaluate(
 def _short(split_folder: Path, run: Path, model_name: str, found: dict) -> tuple:
     """Folds and learning curve by size; None each where there are too few pictures for them."""
     files, _ = pool(split_folder)
+    short = _or_none(folds_and_curve, split_folder, run, model_name, group_ids(found, files))
+    return short or (None, None)
+
+
+def _or_none(make: Callable, *arguments: Any) -> Any:
+    """What `make` gives; None if a class has fewer different pictures than it needs."""
     try:
-        return folds_and_curve(split_folder, run, model_name, group_ids(found, files))
-    except FacemaskError as error:  # fewer different pictures of a class than folds
-        if isinstance(error.__cause__, OSError):  # or a full disk
+        return make(*arguments)
+    except FacemaskError as error:
+        if isinstance(error.__cause__, OSError):  # a full disk
             raise
-        return None, None
+        return None
 
 
 def _mistakes(

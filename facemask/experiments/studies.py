@@ -19,7 +19,7 @@ from facemask.finder import teachers
 from facemask.finder import train as finders
 from facemask.photos.finder import THRESHOLD
 from facemask.release import ablation as recipes
-from facemask.release.collect import collect
+from facemask.release.collect import ARCHIVES, collect
 from facemask.release.measure import test_sets
 from facemask.release.publish import train
 from facemask.release.recipe import FINISH, Recipe
@@ -59,7 +59,7 @@ def ablation(archives: Path, data_dir: Path, seeds: Iterable[int]) -> Study:
     archives, data_dir = archives.resolve(), data_dir.resolve()
     _gather(archives, data_dir)
     jobs = recipes.all_jobs(seeds)
-    return Study("ablation", recipes.made_from(), {
+    return Study("ablation", {**recipes.made_from(), "archives": _data(archives)}, {
         Trial(name, seed): partial(_ablated, (name, seed, archives, data_dir))
         for _, name, seed in jobs
     })  # fmt: skip
@@ -93,7 +93,10 @@ def finder(archives: Path, data_dir: Path, seeds: Iterable[int]) -> Study:
     archives, data_dir = archives.resolve(), data_dir.resolve()
     teachers.check()
     photos.collect(archives, data_dir)
-    made_from = finders.settings_of(finders.RELEASED, finders.WIDTH) | {"threshold": THRESHOLD}
+    made_from = {
+        **finders.settings_of(finders.RELEASED, finders.WIDTH), "threshold": THRESHOLD,
+        "archives": _data(archives),
+    }  # fmt: skip
     return Study("finder", made_from, {
         Trial("the finder", seed): partial(_found, archives, data_dir, seed) for seed in seeds
     })  # fmt: skip
@@ -110,11 +113,17 @@ def release(archives: Path, data_dir: Path, seeds: Iterable[int]) -> Study:
     validation_sets(archives, data_dir)
     made_from = {
         "epochs": Recipe().epochs, "last_epochs": FINISH.epochs, "steps": Recipe().steps,
-        "code": recipes.code(),
+        "code": recipes.code(), "archives": _data(archives),
     }  # fmt: skip
     return Study("release", made_from, {
         Trial("the release", seed): partial(_released, archives, data_dir, seed) for seed in seeds
     })  # fmt: skip
+
+
+def _data(archives: Path) -> dict[str, int]:
+    """The data sets' zips that are there, and their bytes: other data give other figures."""
+    return {path.name: path.stat().st_size for name in sorted(ARCHIVES.values())
+            if (path := archives / name).is_file()}  # fmt: skip
 
 
 def _gather(archives: Path, data_dir: Path) -> None:

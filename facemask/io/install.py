@@ -31,8 +31,15 @@ def install_once(name: str, version: bytes, install: Callable[[Path], None], wha
         import fcntl  # not there on Windows, and neither is the converter
     except ImportError:
         raise ToolMissing(f"{what} cannot be installed on Windows; use WSL or Colab") from None
-    cache.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        opened = folder.with_suffix(".lock").open("w")
+    except OSError as error:
+        raise ToolMissing(
+            f"{what} cannot be installed in {cache} ({error.strerror}); name another folder by "
+            "XDG_CACHE_HOME"
+        ) from error
+    with opened as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # freed by the system even if this process is killed
         if complete.exists():
             return folder

@@ -109,8 +109,9 @@ SIZES = {
 def code() -> str:
     """A digest of the code that a training depends on; imports, texts and comments do not count."""
     names = (
-        "images/augment", "drawing/fabrics", "drawing/masks", "drawing/props",
-        "drawing/transplant", "models/networks", "release/collect", "release/recipe",
+        "copies/duplicates", "drawing/fabrics", "drawing/landmarks", "drawing/masks",
+        "drawing/props", "drawing/shapes", "drawing/transplant", "images/augment", "images/crops",
+        "models/networks", "release/collect", "release/photos", "release/recipe",
     )  # fmt: skip
     digest = hashlib.sha256()
     node: Any  # only some have a body

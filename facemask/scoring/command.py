@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     """Do what `add_arguments` describes.
 
     Returns:
-        0 if all was judged, 1 if some pictures could not be read, 130 if stopped by Ctrl-C.
+        0 if all was judged, 1 if some pictures could not be read or did not come, 130 if stopped
+        by Ctrl-C.
 
     Raises:
         FacemaskError: see `score`.
@@ -52,7 +53,10 @@ def run(args: argparse.Namespace) -> int:
     print(f"{counts['pictures']:,} pictures: {counts['faces']:,} faces ({said}), "
           f"{counts['unreadable']:,} unreadable")  # fmt: skip
     print(args.out)
-    return 1 if counts["unreadable"] else 0
+    if counts["not_come"]:
+        print(f"{counts['not_come']:,} pictures did not come, such as: {counts['why']}",
+              file=sys.stderr)  # fmt: skip
+    return 1 if counts["unreadable"] or counts["not_come"] else 0
 
 
 def score(source: str, out: Path, engine: str = "local", model: Path = RELEASE) -> dict:
@@ -65,7 +69,8 @@ def score(source: str, out: Path, engine: str = "local", model: Path = RELEASE) 
         model: its path; with Ray, every node must have it there.
 
     Returns:
-        What is in the results then, by `parts.count`.
+        What is in the results then, by `parts.count`; `not_come`: the number of pictures that are
+        missing or could not be read this time, which are not in the results, and `why` the first.
 
     Raises:
         FacemaskError: what the engine needs is not installed, there is nothing to judge, `out`
@@ -76,7 +81,7 @@ def score(source: str, out: Path, engine: str = "local", model: Path = RELEASE) 
             raise not_installed(module, ENGINES[engine])
     from facemask.photos.batch import load_whole
     from facemask.scoring import parts
-    from facemask.scoring.items import find_items
+    from facemask.scoring.items import AGAIN, find_items
     from facemask.scoring.settings import settings_of
 
     items = find_items(source)
@@ -97,9 +102,13 @@ def score(source: str, out: Path, engine: str = "local", model: Path = RELEASE) 
         with tqdm(
             total=len(items), initial=len(items) - len(left), unit="photo", desc="Scoring"
         ) as bar:
+            not_come: dict[str, str] = {}
             for answer in answers:
-                bar.update(results.add(answer))
-        missing = sum(item.name not in results.done for item in left)
+                if answer.get("error", "").endswith(AGAIN):
+                    not_come[answer["file"]] = answer["error"]
+                else:
+                    bar.update(results.add(answer))
+        missing = {item.name for item in left} - results.done - set(not_come)
     if missing:
-        raise FacemaskError(f"{missing} pictures have no answer; give the same command again")
-    return parts.count(out)
+        raise FacemaskError(f"{len(missing)} pictures have no answer; give the same command again")
+    return parts.count(out) | {"not_come": len(not_come), "why": next(iter(not_come.values()), "")}

@@ -1,10 +1,12 @@
 """What there is to judge: a folder, a pattern, a list or an object store, as items; reading them.
 
 An item's name goes into the results. It is a whole path, so that a run started elsewhere knows it
-again, or an address without what may be a secret in it: what stands before an @ and after a ?.
-Where and how to read it is known beside it and goes nowhere else.
+again, or an address without what may be a secret in it: what stands before an @ and after a ?. (In
+an address of Azure's, what stands before an @ is the container, and no secret.) Where and how to
+read it is known beside it and goes nowhere else.
 """
 
+import codecs
 import functools
 import glob
 import os
@@ -19,6 +21,8 @@ from facemask.io.files import FacemaskError
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 LARGEST = 1 << 30  # bytes; no picture that is read at all is larger
+AZURE = {"abfs", "abfss"}  # schemes
+AGAIN = "the same command tries it again"  # ends what is said of a picture that did not come
 
 
 class Item(NamedTuple):
@@ -63,7 +67,9 @@ def shown(address: str) -> str:
     """A path or address as it may be seen: no user, password or query, and valid Unicode."""
     if ADDRESS.match(address):
         parts = urlsplit(address, allow_fragments=False)  # a # is a letter like any
-        address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        user, _, host = parts.netloc.rpartition("@")
+        container = user.partition(":")[0] if parts.scheme in AZURE else ""
+        address = f"{parts.scheme}://{container and container + '@'}{host}{parts.path}"
     return address.encode("utf-8", "backslashreplace").decode()
 
 
@@ -71,7 +77,8 @@ def read_item(item: Item) -> bytes:
     """The picture's file, whole.
 
     Raises:
-        FacemaskError: it is missing, cannot be read or is larger than LARGEST.
+        FacemaskError: it is larger than LARGEST; or, its text ending in AGAIN, it is missing or
+            cannot be read now.
     """
     too_large = FacemaskError(f"{item.name} is too large to open safely; make it smaller")
     try:
@@ -85,12 +92,12 @@ def read_item(item: Item) -> bytes:
                 raise too_large
             return remote.read()
     except FileNotFoundError as error:
-        raise FacemaskError(f"{item.name} does not exist; check the name") from error
+        raise FacemaskError(f"{item.name} does not exist; {AGAIN}") from error
     except FacemaskError:
         raise
     except Exception as error:  # each store has its own
         why = without_secrets(getattr(error, "strerror", None) or str(error), item.store)
-        raise FacemaskError(f"{item.name} cannot be read ({why}); leave it out") from error
+        raise FacemaskError(f"{item.name} cannot be read ({why}); {AGAIN}") from error
 
 
 def without_secrets(text: str, *stores: str) -> str:
@@ -99,7 +106,8 @@ def without_secrets(text: str, *stores: str) -> str:
     secrets = {os.environ.get(name, "") for name in names}
     for store in stores:
         parts = urlsplit(store, allow_fragments=False)
-        secrets |= {parts.username or "", parts.password or "", parts.query}
+        user = "" if parts.scheme in AZURE else parts.username or ""
+        secrets |= {user, parts.password or "", parts.query}
         secrets |= {value for _, value in parse_qsl(parts.query)}
         text = text.replace(store, shown(store))
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
@@ -118,8 +126,9 @@ def _named(source: str) -> Iterator[Item]:
         else:
             yield from _listed(source)
     elif glob.has_magic(source):
-        names = sorted(glob.glob(source, recursive=True))
-        yield from map(_file, filter(os.path.isfile, names))
+        for name in sorted(glob.glob(source, recursive=True)):
+            inside = map(str, find_images(name)) if os.path.isdir(name) else [name]
+            yield from map(_file, filter(os.path.isfile, inside))
     else:
         raise FacemaskError(f"{shown(source)} does not exist; check the name")
 
@@ -139,6 +148,8 @@ def _listed(path: str) -> Iterator[Item]:
                         f"{path} is neither a picture nor a list of names, one a line (line "
                         f"{number}); name a folder, a pattern, a list or an address"
                     )
+                if number == 1:  # as Windows' editors begin a file
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 text = os.fsdecode(line.strip())
                 if text:
                     yield _addressed(text) if ADDRESS.match(text) else _file(text)
@@ -200,10 +211,17 @@ def _opened(store: str) -> tuple[Any, str]:
         try:
             return fs.FileSystem.from_uri(store)
         except pa.ArrowInvalid:  # not one of pyarrow's own
+            pass
+        try:
             import fsspec
 
             system, path = fsspec.core.url_to_fs(store)
-            return fs.PyFileSystem(fs.FSSpecHandler(system)), path
+        except ImportError as error:  # fsspec, or what it needs for such a store
+            raise FacemaskError(
+                f"{shown(store)} needs a package that is not installed: pip install "
+                f"{getattr(error, 'name', None) or 'fsspec'} ({error})"
+            ) from None
+        return fs.PyFileSystem(fs.FSSpecHandler(system)), path
 
     return _asked(connect, store, "reached")
 

@@ -1,6 +1,7 @@
 """What there is to judge is listed whole, once, and without secrets."""
 
 import os
+import sys
 
 import pytest
 
@@ -30,6 +31,14 @@ def test_names_are_whole_paths_wherever_one_stands(photos, monkeypatch):
     assert find_items("photos") == find_items(str(photos))
 
 
+def test_a_pattern_that_matches_folders_takes_what_is_in_them(photos, tmp_path):
+    day = tmp_path / "2021-03-14"
+    day.symlink_to(photos / "2021-03-14")
+    (tmp_path / "2021-03-15.txt").write_text("no picture")
+    found = find_items(f"{tmp_path}/2021-03-14*")
+    assert paths(found) == [str(path) for path in find_images(day)] and len(found) == 8
+
+
 def test_patterns_and_single_pictures(photos):
     assert len(find_items(f"{photos}/2021-03-14/**/*.jpg")) == 8
     assert paths(find_items(f"{photos}/face.png")) == [f"{photos}/face.png"]
@@ -49,7 +58,7 @@ def test_a_list_names_each_once_and_missing_ones_too(photos, tmp_path):
 @pytest.mark.parametrize("source, words", [
     ("gone", "does not exist"), ("*.nothing", "holds no pictures"),
     (".", "holds no pictures"), ("film.mp4", "neither a picture nor a list"),
-    ("nosuch://KEY:pass@host/a?token=query", "cannot be reached"),
+    ("nosuch://KEY:pass@host/a?token=query", "cannot be reached|needs a package"),
 ])  # fmt: skip
 def test_what_holds_nothing_is_refused(source, words, tmp_path, monkeypatch):
     if "://" in source:
@@ -66,6 +75,26 @@ def test_names_that_would_look_the_same_are_refused(photos, tmp_path):
     os.link(photos / "nobody.png", tmp_path / r"a\udcff.png")
     with pytest.raises(FacemaskError, match="both be called"):
         find_items(str(tmp_path))
+
+
+def test_a_list_from_windows_begins_with_its_first_line(photos, tmp_path):
+    (tmp_path / "list.txt").write_text(f"{photos}/face.png\r\n", encoding="utf-8-sig")
+    assert [item.name for item in find_items(str(tmp_path / "list.txt"))] == [f"{photos}/face.png"]
+
+
+def test_azures_containers_are_told_apart():
+    one, other = (f"abfs://{month}:key@account.dfs.core.windows.net/1.png?sig=secret"
+                  for month in ("january", "february"))
+    assert shown(one) == "abfs://january@account.dfs.core.windows.net/1.png" != shown(other)
+    said = without_secrets(f"{one} in january: key, sig=secret", one)
+    assert said == f"{shown(one)} in january: ***, ***"
+
+
+def test_a_missing_package_for_a_store_is_named(monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(FacemaskError, match="not installed: pip install fsspec"):
+        find_items("webhdfs2://host/photos")
 
 
 def test_secrets_are_not_shown(monkeypatch):

@@ -83,6 +83,20 @@ def test_a_second_run_adds_nothing_and_new_pictures_are_added(photos, tmp_path):
     assert before.items() <= {p: p.read_bytes() for p in (tmp_path / "out").iterdir()}.items()
 
 
+def test_what_did_not_come_is_tried_again(photos, tmp_path, capsys):
+    names = tmp_path / "names.txt"
+    names.write_text(f"{photos}/face.png\n{tmp_path}/late.png\n")
+    arguments = ["score", str(names), "--out", str(tmp_path / "out")]
+    assert cli.main(arguments) == 1
+    said = capsys.readouterr()
+    assert "1 pictures: " in said.out and "0 unreadable" in said.out
+    assert f"1 pictures did not come, such as: {tmp_path}/late.png does not exist" in said.err
+    shutil.copy(photos / "face.png", tmp_path / "late.png")
+    assert cli.main(arguments) == 0
+    assert [row["path"] for row in rows(tmp_path / "out")] == [
+        f"{photos}/face.png", f"{tmp_path}/late.png"]  # fmt: skip
+
+
 def test_killed_again_and_again_it_loses_and_doubles_nothing(photos, scored, tmp_path):
     out = tmp_path / "out"
     arguments = ["score", str(photos), "--out", str(out)]

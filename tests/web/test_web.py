@@ -231,3 +231,11 @@ def test_weights_in_several_files_become_one(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.glob("*.bin")] == group["paths"] == paths[:1]
     halved = (tmp_path / paths[0]).read_bytes()
     assert halved == values.astype("<f2").tobytes() + np.float32(7).tobytes()
+
+
+def test_a_folder_of_something_else_is_not_replaced(tmp_path):
+    (tmp_path / "holiday.jpg").write_bytes(b"mine")
+    done = subprocess.run([sys.executable, WEB / "build.py", RELEASE, tmp_path],
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 2 and "holds no page but something else" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
