@@ -148,7 +148,7 @@ def _found(archives: Path, data_dir: Path, seed: int) -> dict:
     model = finders.train(archives, folder, data_dir, seed=seed)
     seen = [row for row in photos.read(photos.collect(archives, data_dir))
             if row[1].part == "validation"]  # fmt: skip
-    (figures,) = finders.recall(finders.look(model), seen, [THRESHOLD])
+    (figures,) = finders.recall(finders.in_keras(model, 0.15), seen, [THRESHOLD])
     return figures
 
 

@@ -250,14 +250,14 @@ def recall(find: Callable[[np.ndarray], np.ndarray], photos: list, thresholds: l
     return rows
 
 
-def look(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """`Finder` for a Keras model, down to a score of 0.15."""
+def in_keras(model: keras.Model, threshold: float) -> Callable[[np.ndarray], np.ndarray]:
+    """`Finder` for a Keras model, down to a score."""
     run = tf.function(model, reduce_retracing=True)
 
     def find(image: np.ndarray) -> np.ndarray:
         shown, scales = canvas(image)
         maps = run(tf.constant(shown[None], tf.float32))
-        boxes = suppress(decode([m.numpy() for m in maps.values()], 0.15))
+        boxes = suppress(decode([m.numpy() for m in maps.values()], threshold))
         return boxes / (*scales, *scales, 1)
 
     return find
@@ -285,5 +285,5 @@ class _Watch(keras.callbacks.Callback):
             for new, old in zip(averaged.variables, self.finder.variables, strict=True):
                 new.assign(average.get(id(old), old))
             averaged.save(self.folder / "latest.keras")
-            for row in recall(look(averaged), self.photos, [0.25, 0.35, 0.45, 0.55]):
+            for row in recall(in_keras(averaged, 0.15), self.photos, [0.25, 0.35, 0.45, 0.55]):
                 print(row, flush=True)
