@@ -85,12 +85,17 @@ def test_figures_by_their_whole_names():
 
 def test_the_ablation_has_its_rows_by_every_seed_and_sizes_by_the_first(tmp_path, monkeypatch):
     monkeypatch.setattr(studies, "_gather", lambda *_: None)  # which wants the archives
+    archive = tmp_path / "prajnasb-observations.zip"
+    archive.write_bytes(b"1234")
     found = studies.ablation(tmp_path, tmp_path, [3, 4])
     names = {seed: {t.name for t in found.jobs if t.seed == seed} for seed in (3, 4)}
     assert names == {3: set(ablation.RECIPES) | set(ablation.SIZES) - {"64 px"},
                      4: set(ablation.RECIPES)}  # fmt: skip
     report = read_json(ROOT / "reports" / "ablation.json")
-    assert found.made_from == {key: report[key] for key in ("schedule", "code")}
+    own = {key: report[key] for key in ("schedule", "code")}
+    assert found.made_from == own | {"archives": {archive.name: 4}}
+    archive.write_bytes(b"other data")
+    assert studies.ablation(tmp_path, tmp_path, [3]).made_from != found.made_from
 
 
 def test_the_release_and_its_folders_are_apart_by_seed(tmp_path, monkeypatch):
@@ -134,7 +139,9 @@ def test_the_finder_is_told_by_all_that_its_training_is(tmp_path, monkeypatch):
     found = studies.finder(tmp_path, tmp_path, [5])
     assert list(found.jobs) == [Trial("the finder", 5)]
     assert found.made_from | {"seed": 0} == {
-        **read_json(ROOT / "models" / "finder" / "settings.json"), "threshold": studies.THRESHOLD}
+        **read_json(ROOT / "models" / "finder" / "settings.json"),
+        "threshold": studies.THRESHOLD, "archives": {},
+    }  # fmt: skip
 
 
 def test_the_page_reads_the_table(tmp_path, monkeypatch, capsys):
