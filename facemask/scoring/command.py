@@ -99,15 +99,17 @@ def score(source: str, out: Path, engine: str = "local", model: Path = RELEASE) 
             from facemask.scoring import pipeline
 
             answers = pipeline.answers(left, loaded)
+        not_come: dict[str, str] = {}
         with tqdm(
             total=len(items), initial=len(items) - len(left), unit="photo", desc="Scoring"
         ) as bar:
-            not_come: dict[str, str] = {}
             for answer in answers:
                 if answer.get("error", "").endswith(AGAIN):
                     not_come[answer["file"]] = answer["error"]
                 else:
                     bar.update(results.add(answer))
+        # After the loss of a node an answer may come twice, the second time with the picture.
+        not_come = {name: why for name, why in not_come.items() if name not in results.done}
         missing = {item.name for item in left} - results.done - set(not_come)
     if missing:
         raise FacemaskError(f"{len(missing)} pictures have no answer; give the same command again")
