@@ -14,6 +14,7 @@ from facemask.images.boxes import match
 from facemask.images.crops import crop_box, crop_faces, resize
 from facemask.images.reading import read_image
 from facemask.io.files import FacemaskError, read_json
+from facemask.metrics.detection import BANDS
 from facemask.photos import finder
 from facemask.release.photos import SPLIT
 
@@ -37,7 +38,7 @@ def test_finds_the_faces_of_annotated_photos(scenes: list) -> None:
     table = on_photos(finder.find_faces, photos, unseen)["scenes"]
     assert table["64 px and more"]["recall"] >= 0.92
     assert table["32 to 63 px"]["recall"] >= 0.85
-    assert table["false a photo"] < 0.75
+    assert sum(table[band]["false a photo"] for band in BANDS) < 0.75
 
 
 def test_finds_drawn_faces() -> None:
