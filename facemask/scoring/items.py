@@ -7,6 +7,7 @@ read it is known beside it and goes nowhere else.
 """
 
 import codecs
+import contextlib
 import functools
 import glob
 import os
@@ -208,18 +209,16 @@ def _opened(store: str) -> tuple[Any, str]:
         ) from error
 
     def connect() -> tuple[Any, str]:
-        try:
+        with contextlib.suppress(pa.ArrowInvalid):  # not one of pyarrow's own
             return fs.FileSystem.from_uri(store)
-        except pa.ArrowInvalid:  # not one of pyarrow's own
-            pass
         try:
             import fsspec
 
             system, path = fsspec.core.url_to_fs(store)
         except ImportError as error:  # fsspec, or what it needs for such a store
+            what = f"pip install {error.name}" if error.name else str(error)
             raise FacemaskError(
-                f"{shown(store)} needs a package that is not installed: pip install "
-                f"{getattr(error, 'name', None) or 'fsspec'} ({error})"
+                f"{shown(store)} cannot be reached, as a package is not installed: {what}"
             ) from None
         return fs.PyFileSystem(fs.FSSpecHandler(system)), path
 
