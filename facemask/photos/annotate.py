@@ -15,6 +15,7 @@ COLOURS = {"with_mask": "#0072B2", "without_mask": "#D55E00", "incorrect_mask": 
 UNSURE = "#6B6B6B"
 LEAST_SIDE = 480  # smaller pictures are enlarged by a whole factor, or labels would hide them
 TEXT = 1 / 45  # height of a letter's line, as a share of the picture's longer side
+LONGEST = 2.0  # times the shorter side, beyond which a longer one makes nothing larger
 SMALLEST_TEXT = 12  # pixels
 
 
@@ -38,16 +39,15 @@ def annotate(image: np.ndarray, answer: dict) -> np.ndarray:
     else:
         image = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
     height, width = image.shape[:2]
-    line = max(2, round(max(height, width) / 400))
-    size = max(SMALLEST_TEXT, round(max(height, width) * TEXT))
+    side = min(max(height, width), LONGEST * min(height, width))  # of a strip not all its length
+    line = max(2, round(side / 400))
+    size = max(SMALLEST_TEXT, round(side * TEXT))
     if answer["judged"] != "faces":
         whole = answer["whole"]
-        text = said(whole)
         if answer["judged"] == "no face":
-            text = f"no face found; whole picture: {text}"
-            colour = (0, 0, 0)
+            text, colour = "no face found", (0, 0, 0)
         else:
-            colour = _rgb(colour_of(whole))
+            text, colour = said(whole), _rgb(colour_of(whole))
             cv2.rectangle(image, (0, 0), (width - 1, height - 1), colour, 2 * line)
         while size > 8 and _text(text, size).shape[1] > width:
             size -= 1

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from facemask.photos.sources import (
 )
 
 GRID = 64  # pictures that are still shown in one; more go to a folder
+TOLD = 6  # faces of a picture whose answers are printed one by one; of more, how many of each
 GRID_SUFFIXES = DRAWN_SUFFIXES - {".bmp"}  # that Matplotlib writes
 
 
@@ -238,11 +240,13 @@ def judge_many(
     counts = summary["labels"] | ({"unsure": summary["unsure"]} if model.sure else {})
     labels = ", ".join(f"{label} {count}" for label, count in counts.items())
     print(
-        f"{summary['pictures']} judged: {summary['faces']} faces ({labels}), "
+        f"{summary['pictures']} judged: {_counted(summary['faces'], 'face')} ({labels}), "
         f"{summary['no_face']} without a face, {summary['unreadable']} unreadable"
     )
     for path in filter(None, (json_path, csv_path)):
         print(path)
+    if targets:
+        print(f"the pictures with their answers drawn on them lie in {about['folder']}")
     return 1 if problems else 0
 
 
@@ -322,17 +326,26 @@ def _complain(answer: dict) -> bool:
 
 def _sentence(answer: dict) -> str:
     """An answer as a line of text."""
-    found = answer["faces"] or [answer["whole"]]
-    labels = ", ".join(
-        f"{'' if v['sure'] else 'unsure, '}{v['label']} {v['probability']:.3f}" for v in found if v
-    )
-    if answer["faces"]:
-        count = len(answer["faces"])
-        labels = f"{count} face{'s' * (count > 1)}: {labels}"
+    found = answer["faces"]
+    if answer["judged"] == "whole picture":
+        text = f"whole picture: {_verdict(answer['whole'])}"
+    elif not found:
+        text = "no face found (one that lies on its side is not seen; turn the picture)"
+    elif len(found) > TOLD:
+        counts = Counter(face["label"] if face["sure"] else "unsure" for face in found)
+        text = f"{len(found)} faces: " + ", ".join(f"{n} {k}" for k, n in counts.most_common())
     else:
-        start = {"no face": "no face found; whole picture: ", "video": "no face found"}
-        labels = start.get(answer["judged"], "whole picture: ") + labels
-    return _plain(f"{answer['file']}: {labels}")
+        text = f"{_counted(len(found), 'face')}: " + ", ".join(map(_verdict, found))
+    return _plain(f"{answer['file']}: {text}")
+
+
+def _verdict(verdict: dict) -> str:
+    text = f"{verdict['label']} {verdict['probability']:.3f}"
+    return text if verdict["sure"] else f"unsure ({text})"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _plain(text: str) -> str:

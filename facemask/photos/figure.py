@@ -52,11 +52,10 @@ def headline(answer: dict) -> tuple[str, str]:
     """An answer in a few words, and the colour that goes with it."""
     if answer["judged"] == "faces" and len(answer["faces"]) > 1:
         return f"{len(answer['faces'])} faces", "black"
-    verdict = answer["whole"] or answer["faces"][0]
-    text = said(verdict)
     if answer["judged"] == "no face":
-        return f"no face; whole: {text}", "black"
-    return text, colour_of(verdict)
+        return "no face found", "black"
+    verdict = answer["whole"] or answer["faces"][0]
+    return said(verdict), colour_of(verdict)
 
 
 def save(figure: Figure, path: str | Path) -> None:

@@ -5,8 +5,8 @@ files that `--json` writes, and (as columns) in those that `--csv` writes.
 
     width, height   of the picture in pixels, after its EXIF rotation
     judged          "faces": each face by itself; "whole picture": it is one face, cut out tightly;
-                    "no face": none was found, so `whole` says how the picture would be judged as
-                    if it were a face, which may mean nothing
+                    "no face": none was found; `whole` says how the picture would be judged as if
+                    it were a face, which may mean nothing, and is not shown
     faces           a list, best found first, empty unless `judged` is "faces"; for each:
         box             [x, y, width, height] in pixels, x and y of its left top corner
         label           the class with the highest probability

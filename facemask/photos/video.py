@@ -174,7 +174,7 @@ def judge_video(
             image = capture.read()[1]
 
     def find(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        boxes = finder.find_faces(image)
+        boxes = finder.find_faces(image, again=False)
         return image, boxes, crop_faces(image, boxes, model.image_size, margin)
 
     def followed() -> Iterator[tuple[np.ndarray, list[dict]]]:
@@ -272,7 +272,7 @@ def watch(
                 image = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
                 if image.shape[1::-1] != shape:  # another camera at the same place
                     image = cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
-                boxes = finder.find_faces(image)
+                boxes = finder.find_faces(image, again=False)
                 crops = crop_faces(image, boxes, model.image_size, margin)
                 shown = tracker.update(number, boxes, _probabilities(model, crops))
                 image = annotate(image, {"judged": "faces", "faces": shown})

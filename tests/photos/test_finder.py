@@ -79,13 +79,15 @@ def test_same_answer_again_and_from_several_threads() -> None:
 
 def test_photos_of_many_shapes_by_turns_are_answered_as_alone() -> None:
     image, _ = draw_scene(np.random.default_rng(1), faces=4)
-    images = [image[: 480 - 32 * k] for k in range(finder.KEPT + 2)] * 2
+    images = [image[: 480 - 32 * (k % 6), : 640 - 64 * (k // 6)] for k in range(24)] * 2
+    images[5] = np.tile(image, (4, 4, 1))  # looked at twice
     alone = [finder.Finder(finder.FINDER)(each) for each in images]
     network = finder.Finder(finder.FINDER)
     for shown in (map(network, images), ThreadPoolExecutor(3).map(network, images)):
         for found, wanted in zip(shown, alone, strict=True):
             np.testing.assert_array_equal(found, wanted)
-    assert len(network._idle) <= finder.KEPT + 3
+    shapes = [network.get_input_details()[0]["shape"] for network in network._idle]
+    assert 5 < len(shapes) < 24 and sum(h * w for _, h, w, _ in shapes) <= finder.KEPT
 
 
 def test_a_larger_copy_of_a_photo_gives_the_same_faces() -> None:
@@ -160,7 +162,7 @@ def test_tells_a_face_crop_from_a_photo() -> None:
 @pytest.mark.parametrize(("height", "width"), [(480, 640), (1000, 333), (50, 70), (1, 3000)])
 def test_canvas_has_sides_in_32_and_keeps_the_photo_left_top(height, width):
     image = np.full((height, width, 3), 7, np.uint8)
-    shown, (x, y) = finder.canvas(image, side=640, enlarge=4)
+    shown, (x, y) = finder.canvas(image)
     assert shown.shape[0] % 32 == shown.shape[1] % 32 == 0
     assert max(shown.shape) <= 640
     assert (shown == 7).all()  # filled by the border
@@ -211,6 +213,34 @@ def test_suppress_keeps_the_best_of_those_that_overlap():
     kept = finder.suppress(boxes, same=0.45, nested=0.8)
     assert kept[:, 4].tolist() == [0.9, 0.7]
     assert finder.suppress(boxes[:0]).shape == (0, 5)
+
+
+def test_a_large_photo_is_looked_at_twice() -> None:
+    image, drawn = draw_scene(np.random.default_rng(2), faces=4, width=900, height=600)
+    large = np.full((2600, 3600, 3), 200, np.uint8)
+    large[1000:1600, 2000:2900] = image
+    truth = np.array([person["box"] for person in drawn]) + (2000, 1000, 0, 0)
+    once, twice = (finder.find_faces(large, again=again) for again in (False, True))
+    hits = [(match(found, truth, 0.3) >= 0).sum() for found in (once, twice)]
+    assert hits[0] < hits[1] and hits[1] >= 3
+    assert all((twice == box).all(axis=1).any() for box in once), "the first look's are kept"
+    assert (np.diff(twice[:, 4]) <= 0).all()
+    small = image[:, :640]
+    np.testing.assert_array_equal(finder.find_faces(small), finder.find_faces(small, again=False))
+
+
+def test_a_second_look_adds_small_sure_boxes_that_nothing_overlaps():
+    first = np.array([[0, 0, 400, 400, 0.6], [900, 0, 40, 40, 0.5]], np.float32)
+    second = np.array([
+        [700, 0, 50, 50, 0.9],  # added
+        [600, 0, 50, 50, 0.6],  # added, after the first of the same score
+        [500, 0, 50, 50, finder.SECOND - 0.01],  # not sure
+        [1000, 0, 300, 300, 0.9],  # large: the first look would have seen it
+        [100, 100, 50, 50, 0.99],  # an eye
+        [905, 0, 40, 40, 0.9],  # seen already
+    ], np.float32)  # fmt: skip
+    found = finder.join(first, second, longer=2560)
+    assert found[:, 0].tolist() == [700, 0, 600, 900]
 
 
 def test_place_clips_to_the_photo_and_drops_what_lies_outside():

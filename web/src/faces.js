@@ -9,10 +9,20 @@ import { cut, resize, toFloats } from "./pixels.js";
  * @param image {data, width, height}, four bytes a pixel
  * @param run from Float32Array, height, width to [{stride, scores, boxes}], finest first, raw
  * @param settings what the build took from facemask/photos/finder.py
+ * @param again whether a large picture is looked at twice
  * @returns [{x, y, w, h, score}], in pixels of the picture, best first
  */
-export async function findFaces(image, run, settings) {
-  const { shown, scaleX, scaleY } = canvas(image, settings);
+export async function findFaces(image, run, settings, again) {
+  const { side, enlarge, large, pixels } = settings;
+  const longer = Math.max(image.width, image.height);
+  const first = await look(image, Math.min(side / longer, enlarge), run, settings);
+  if (!again || longer < large * side) return first;
+  const scale = Math.min(1, Math.sqrt(pixels / (image.width * image.height)));
+  return join(first, await look(image, scale, run, settings), longer, settings);
+}
+
+async function look(image, scale, run, settings) {
+  const { shown, scaleX, scaleY } = canvas(image, scale, settings);
   const levels = await run(toFloats(shown), shown.height, shown.width);
   const within = (v, end) => Math.min(Math.max(v, 0), end);
   return suppress(decode(levels, shown.width, settings), settings)
@@ -48,8 +58,7 @@ export function isFaceCrop({ width, height }, faces, settings) {
 }
 
 // Step 1.
-function canvas(image, { side, enlarge, multiple }) {
-  const scale = Math.min(side / Math.max(image.width, image.height), enlarge);
+function canvas(image, scale, { multiple }) {
   const scaled = (s) => Math.max(1, Math.floor(s * scale + 0.5));
   const small = resize(image, scaled(image.width), scaled(image.height));
   const grow = (s) => Math.ceil(s / multiple) * multiple;
@@ -85,13 +94,25 @@ function decode(levels, width, { threshold, small, smallExtra }) {
 function suppress(boxes, { same, nested }) {
   const kept = [];
   for (const box of boxes) {
-    const differs = (other) => {
-      const { union, smaller } = overlap(other, box);
-      return union <= same && smaller <= nested;
-    };
-    if (kept.every(differs)) kept.push(box);
+    if (kept.every((other) => differ(other, box, same, nested))) kept.push(box);
   }
   return kept;
+}
+
+// Step 6.
+function join(first, second, longer, { side, second: least, secondSize, same, nested }) {
+  const added = second.filter(
+    (box) =>
+      box.score >= least &&
+      (sizeOf(box) * side) / longer < secondSize &&
+      first.every((other) => differ(other, box, same, nested)),
+  );
+  return [...first, ...added].sort((a, b) => b.score - a.score);
+}
+
+function differ(one, other, same, nested) {
+  const { union, smaller } = overlap(one, other);
+  return union <= same && smaller <= nested;
 }
 
 function overlap(a, b) {

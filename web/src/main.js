@@ -137,7 +137,7 @@ async function judgePhoto(image) {
   page.faces.replaceChildren();
   say("Looking for faces …");
   await new Promise((resolve) => setTimeout(resolve, 20)); // lets the browser draw first
-  const answer = await models.judge(image);
+  const answer = await models.judge(image, true);
   say(show(answer, image));
   const { findTime, classifyTime } = answer;
   page.speed.textContent =
@@ -204,7 +204,7 @@ async function watch(from) {
     }
     while (stream === from && from.active) {
       const image = pixelsOf(video, video.videoWidth, video.videoHeight);
-      const text = show(await models.judge(image), image);
+      const text = show(await models.judge(image, false), image);
       await new Promise((resolve) => requestAnimationFrame(resolve));
       const now = performance.now();
       interval ??= now - previous;

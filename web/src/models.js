@@ -88,13 +88,14 @@ export async function load(backend) {
   /**
    * Find and classify the faces of a picture: `judge` in facemask/photos/predict.py.
    *
+   * @param again whether to look twice at a large picture; it takes four times as long
    * @returns {judged: "faces" | "whole picture" | "no face", faces: [{x, y, w, h, score, label,
    *   probability, sure, probabilities}], findTime, classifyTime in ms}; of a whole picture, the one
    *   face is all of it, and where there is no face there is none
    */
-  async function judge(image) {
+  async function judge(image, again) {
     const start = performance.now();
-    let faces = await findFaces(image, runFinder, settings);
+    let faces = await findFaces(image, runFinder, settings, again);
     const found = performance.now();
     const whole = isFaceCrop(image, faces, settings);
     if (whole) faces = [{ x: 0, y: 0, w: image.width, h: image.height, score: 1 }];
