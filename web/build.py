@@ -110,8 +110,8 @@ def settings() -> dict:
     """The numbers by which faces are found and cut, for the page to do as Python does."""
     names = [
         "SIDE", "ENLARGE", "THRESHOLD", "SMALL", "SMALL_EXTRA", "SAME", "NESTED", "MULTIPLE",
-        "STRIDES", "LARGE", "PIXELS",
-        "SECOND", "SECOND_SIZE", "CROP_SIDE", "CROP_ASPECT", "CROP_FILL", "CROP_SMALL", "CROP_SURE", "CROP_RIVAL",
+        "STRIDES", "LARGE", "PIXELS", "SECOND", "SECOND_SIZE", "CROP_SIDE", "CROP_ASPECT",
+        "CROP_FILL", "CROP_SMALL", "CROP_SURE", "CROP_RIVAL", "CROP_FAINT",
     ]  # fmt: skip
     values = {name: getattr(finder, name) for name in names} | {"MARGIN": predict.MARGIN}
     return {_camel(name): value for name, value in values.items()}

@@ -27,6 +27,7 @@ DATASETS = {
     "fmd": "shiekhburhan/face-mask-dataset",
     "face-mask-3class": "vijaykumar1799/face-mask-detection",
 }
+OWN = {"sample", "release", "finder", "predictions"}  # folders of the project's in models/
 TRIES = 3  # runs of the client after a cut; kaggle 2 also resumes five times within a run
 LONGEST = 200  # bytes of a name; what is half made has a longer name, and 255 is the most
 
@@ -58,7 +59,7 @@ def dataset_name(dataset: str) -> str:
     is_zip = path.suffix.lower() == ".zip"
     text = dataset if _is_handle(dataset) else path.stem if is_zip else path.name
     slug = re.sub(r"[\W_]+", "-", text.lower()).strip("-") or "data"
-    if slug == "sample" or slug in DATASETS:
+    if slug in OWN or slug in DATASETS:
         slug += "-zip" if is_zip else "-folder"
     return slug
 

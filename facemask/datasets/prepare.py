@@ -9,6 +9,7 @@ import contextlib
 import csv
 import hashlib
 import io
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -69,8 +70,9 @@ def _plain(name: str) -> str:
 def label_of(path: Path) -> tuple[str, str] | None:
     """The split and the class that a picture's folders name.
 
-    The first folder, from the top, that the class table knows gives the class, so that
-    `with_mask/simple/1.jpg` is with_mask. The split is "" where the publisher made none.
+    The innermost folder that the class table knows gives the class: `with_mask/simple/1.jpg` is
+    with_mask, `mask/incorrect/1.jpg` is incorrect_mask. The split is "" where the publisher made
+    none.
 
     Args:
         path: relative to the top of the data set.
@@ -81,7 +83,7 @@ def label_of(path: Path) -> tuple[str, str] | None:
     split = label = ""
     for part in map(_plain, path.parent.parts):
         split = split or SPLIT_FOLDERS.get(part, "")
-        label = label or CLASS_FOLDERS.get(part, "")
+        label = CLASS_FOLDERS.get(part, label)
     return (split, label) if label else None
 
 
@@ -113,6 +115,13 @@ def find_labelled(folder: str | Path) -> dict[Path, tuple[str, str]]:
                 f"the class folder {part} holds no pictures; fill it or remove it"
             )
     return labelled
+
+
+def unlabelled(folder: str | Path) -> dict[str, int]:
+    """How many pictures below `folder` lie in folders that name no class, by the topmost one."""
+    paths = [path.relative_to(folder) for path in find_images(folder)]
+    tops = (p.parts[0] + "/" if p.parts[1:] else "." for p in paths if not label_of(p))
+    return dict(Counter(tops))
 
 
 def read_images(
@@ -186,13 +195,19 @@ def prepare(
         the lines of the exclusion file that name no picture.
 
     Raises:
-        FacemaskError: see `find_labelled` and `read_exclusions`; or a class is left without
+        FacemaskError: see `find_labelled` and `read_exclusions`; or the folder was made from other
+            pictures elsewhere; or a class is left without
             pictures in a split; or image_size or seed is no number that will do.
     """
     check_numbers(image_size=image_size, seed=seed)
     source, folder = Path(source), Path(data_dir) / "split" / name
     sweep(folder.parent)
     labelled = find_labelled(source)
+    for top, count in unlabelled(source).items():
+        tqdm.write(
+            f"{count} of the pictures in {top} are of no known class and left out; see "
+            "CLASS_FOLDERS in facemask/datasets/prepare.py", file=sys.stderr
+        )  # fmt: skip
     listing = "\n".join(f"{p.relative_to(source)} {p.stat().st_size}" for p in labelled)
     published = {split for split, _ in labelled.values()} >= set(SPLITS)
     settings = {
@@ -204,6 +219,12 @@ def prepare(
     }
     done = folder / "prepare.json"
     before = read_json(done) if done.is_file() else {"settings": {}}
+    other = before.get("path", str(source.resolve()))
+    if other != str(source.resolve()) and before["settings"]["pictures"] != settings["pictures"]:
+        raise FacemaskError(
+            f"{folder} was made from {other}, and {source} is another data set of the same name; "
+            f"rename one, or delete {folder} and what was trained on it in models/{name}"
+        )
     if exclude is None:
         named = {*before.get("excluded", ()), *before.get("exclude_unknown", ())}
     else:
@@ -260,6 +281,7 @@ def _write_split(
             {
                 "settings": settings,
                 "source": source.name,
+                "path": str(source.resolve()),
                 "split_by": "publisher" if published else "split-folders",
                 "labels": [c for c in CLASSES if any(c in n for n in counts.values())],
                 "counts": counts,

@@ -7,12 +7,13 @@ import numpy as np
 
 from facemask import CLASSES
 from facemask.copies.duplicates import leave_out_copies
-from facemask.datasets.prepare import find_labelled, read_images, read_sources
+from facemask.datasets.prepare import find_labelled, read_images, read_sources, unlabelled
 from facemask.io.files import FacemaskError, write_json
 from facemask.metrics.classification import answer_figures, open_figures
 from facemask.models import classifier
 
 BLOCK = 256  # pictures held at once
+MOST_NAMED = 10  # unreadable pictures in a summary; the report has them all
 
 
 def evaluate_folder(
@@ -44,7 +45,9 @@ def evaluate_folder(
     Returns:
         model, data, training: the names given (training may be None).
         labels: the classes compared, in canonical order. model_labels: all that the model knows.
-        found, copies_left_out, unknown_class: numbers of pictures; found is all of them.
+        found, copies_left_out, unknown_class: numbers of pictures; found is all that a folder
+            names the class of.
+        unlabelled: numbers of the others, by folder, see `prepare.unlabelled`.
         unreadable: [file, reason] of each picture that cannot be read.
         images: how many were scored: found less all that was left out.
         open: with all of the model's answers open, see `open_figures`.
@@ -105,6 +108,7 @@ def evaluate_folder(
         "model_labels": run.labels,
         "found": len(classes),
         "unknown_class": len(classes) - len(paths),
+        "unlabelled": unlabelled(folder),
         "unreadable": unreadable,
         "copies_left_out": int(out.sum()),
         "open": open_figures(
@@ -150,6 +154,9 @@ def summary(report: dict) -> str:
         f"{report['copies_left_out']} copies of training pictures, "
         f"{len(report['unreadable'])} unreadable and {report['unknown_class']} of classes that the "
         "model does not know left out",
+        *(f"{count} of the pictures in {top} are of no known class and left out"
+          for top, count in report["unlabelled"].items()),
+        *(f"unreadable: {file}: {reason}" for file, reason in report["unreadable"][:MOST_NAMED]),
         f"all answers open: accuracy {given['accuracy']:.4f}, mean recall "
         f"{given['macro_recall']:.4f}",
     ]

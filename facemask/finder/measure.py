@@ -5,7 +5,8 @@ of YuNet and CenterFace (see `teachers`) and of the BlazeFace before it, on the 
 one run. Nothing was chosen on the test parts; `--part validation` shows what was chosen on.
 `--seeds 0 1` adds by how much luck moves the figures, see `by_seed`.
 
-`whole` says how many face crops of 12k, and how many photos, the released finder has judged whole.
+`large` is of the street photos, nine in one picture of 2,400 pixels, with one look of the finder and
+with two. `whole` says how many face crops of 12k, and how many photos, the released finder has judged whole.
 
 A found box that matches no annotated face is false if no teacher sees a face there at 0.3 or
 more; otherwise it is a face that the annotators left out. A teacher's own boxes are held against
@@ -33,6 +34,7 @@ from facemask.finder import blazeface, teachers
 from facemask.finder.collect import look
 from facemask.finder.train import RELEASED, in_keras, train
 from facemask.images.boxes import match, overlaps, size
+from facemask.images.crops import resize
 from facemask.images.reading import read_image
 from facemask.io.files import FacemaskError, read_json, write_json
 from facemask.metrics.detection import BANDS
@@ -43,6 +45,7 @@ from facemask.release.photos import of_part, photos_of
 REPORT = Path("reports/finder.json")
 PEERS = {"YuNet n": 0.6, "CenterFace": 0.4}  # and their thresholds, at 640 px
 FOUND, SEEN = 0.3, 0.3  # IoU, and a teacher's score
+CELL = 800  # pixels of a photo's longer side among others in one picture
 Find = Callable[[np.ndarray], np.ndarray]
 
 
@@ -120,6 +123,44 @@ def on_portraits(find: Find, pictures: list[np.ndarray]) -> dict:
     }
 
 
+def in_one(photos: list, seen: list, each: int = 3) -> tuple[list, list]:
+    """Photos side by side in large pictures, `each` times `each` of CELL pixels in one.
+
+    Args:
+        photos, seen: as `on_photos` takes them, of one archive.
+
+    Returns:
+        The same of the large pictures.
+    """
+    result, known = [], []
+    for start in range(0, len(photos), each * each):
+        large = np.full((each * CELL, each * CELL, 3), 127, np.uint8)
+        truth, pair = [], ([], [])
+        for k, (archive, image, boxes) in enumerate(photos[start : start + each * each]):
+            place = np.array(divmod(k, each))[::-1] * CELL
+            scale = CELL / max(image.shape[:2])
+            height, width = (int(side * scale) for side in image.shape[:2])
+            y, x = place[::-1]
+            large[y : y + height, x : x + width] = resize(image, width, height)
+            truth.append(boxes * scale + [*place, 0, 0])
+            for rows, own in zip(pair, seen[start + k], strict=True):
+                rows.append(np.array(own).reshape(-1, 5) * [*[scale] * 4, 1] + [*place, 0, 0, 0])
+        result.append((archive, large, np.concatenate(truth)))
+        known.append([np.concatenate(rows) for rows in pair])
+    return result, known
+
+
+def on_large(photos: list, seen: list) -> dict:
+    """What one look and two find in nine street photos at once, see `in_one` and `on_photos`."""
+    street = [k for k, row in enumerate(photos) if row[0] == "street"]
+    large = in_one([photos[k] for k in street], [seen[k] for k in street])
+    return {
+        "photos": len(street),
+        "one look": on_photos(lambda image: finder.find_faces(image, again=False), *large),
+        "two looks": on_photos(finder.find_faces, *large),
+    }
+
+
 def whole(pictures: list[np.ndarray]) -> dict:
     """How many pictures `is_face_crop` has judged whole."""
     judged = [finder.is_face_crop(p, finder.find_faces(p)) for p in tqdm(pictures, desc="Whole")]
@@ -173,6 +214,7 @@ def measure(archives: Path, data_dir: Path, folder: Path, part: str) -> dict:
         "12k": whole([read_image(p) for p, (split, _) in crops.items() if split == part]),
         "photos": whole([image for _, image, _ in photos]),
     }
+    report["large"] = on_large(photos, seen)
     report["speed"] = {f.name: speed(f) for f in sorted(folder.glob("model*.tflite"))}
     return report
 

@@ -1,18 +1,20 @@
 """Reading pictures as people have them."""
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pi_heif
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from facemask.images import bombs
 from facemask.io.files import FacemaskError
 
 IMAGE_SUFFIXES = {
-    ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".heif",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic",
+    ".heif", ".avif",
 }  # fmt: skip
 STRIP = 1 << 20  # pixels that are converted at a time
 # EXIF's eight ways to hold a camera, as what has to be done to rows and columns.
@@ -38,7 +40,8 @@ FORMATS = {
 def read_image(path: str | Path | BinaryIO, name: str | None = None) -> np.ndarray:
     """Read a picture of one of FORMATS as the eye sees it.
 
-    EXIF rotation is applied; grey, palette, CMYK and 16-bit pictures become 8-bit RGB;
+    EXIF rotation is applied; colours of another space, such as phones' Display P3, become sRGB,
+    as a browser shows them; grey, palette, CMYK and 16-bit pictures become 8-bit RGB;
     transparency is laid on white; of an animation the first frame is taken.
 
     Args:
@@ -91,8 +94,11 @@ def _rgb(image: Image.Image) -> np.ndarray:
         brightest = max(np.nan_to_num(np.asarray(image.crop(box))).max() for box in boxes)
         top = 255 if brightest <= 255 else 65535
     pixels = np.empty((height, width, 3), dtype=np.uint8)
+    to_srgb = _to_srgb(image)
     for box in boxes:
         strip = image.crop(box)
+        if to_srgb:
+            strip = ImageCms.applyTransform(strip, to_srgb)
         if deep:
             values = np.nan_to_num(np.asarray(strip, dtype=np.float64)) * (255 / top)
             strip = Image.fromarray(values.clip(0, 255).astype(np.uint8))
@@ -102,6 +108,20 @@ def _rgb(image: Image.Image) -> np.ndarray:
             strip = Image.alpha_composite(white, strip)
         pixels[box[1] : box[3]] = np.asarray(strip.convert("RGB"))
     return pixels
+
+
+def _to_srgb(image: Image.Image) -> Any:
+    """How to bring an RGB picture's colours to sRGB; None if they are that or nothing is known."""
+    profile = image.info.get("icc_profile")
+    if image.mode != "RGB" or not profile:
+        return None
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(own).lower():
+            return None
+        return ImageCms.buildTransform(own, ImageCms.createProfile("sRGB"), "RGB", "RGB")
+    except Exception:  # what is wrong beside the picture is no reason to leave it out
+        return None
 
 
 def find_images(folder: str | Path) -> list[Path]:

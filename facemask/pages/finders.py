@@ -55,6 +55,21 @@ def seeds_table() -> str:
     return f"After {report['epochs']} epochs:\n\n{table(head, rows)}"
 
 
+def large_table() -> str:
+    """One look and two at street photos, nine in one picture."""
+    report = read_json(REPORTS / "finder.json")["test"]["large"]
+    rows = []
+    for name in ("one look", "two looks"):
+        facts = report[name]["street"]
+        recall = " / ".join(percent(facts[band]["recall"]) for band in BANDS)
+        false = facts["false a photo"] * facts["photos"] / report["photos"]
+        rows.append([name, recall, f"{false:.3f}", f"{report[name]['CPU ms a photo']:.0f} ms"])
+    faces = " / ".join(str(report["two looks"]["street"][band]["faces"]) for band in BANDS)
+    head = ["", "found: 64 px and more / 32 to 63 / 16 to 31", "false faces a street photo",
+            "CPU time a picture"]  # fmt: skip
+    return table(head, [*rows, ["annotated faces", faces, "", ""]])
+
+
 def whole_facts() -> str:
     """How often a crop, and a photo, is taken for one face, in a sentence."""
     found = read_json(REPORTS / "finder.json")["test"]["whole"]
@@ -92,6 +107,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "finders": recall_table,
     "finders-portraits": portraits_table,
     "finders-whole": whole_facts,
+    "finders-large": large_table,
     "finders-seeds": seeds_table,
     "finder-exports": exports_table,
     "finder-training": training_facts,

@@ -42,6 +42,7 @@ from facemask.photos.sources import (
 )
 
 GRID = 64  # pictures that are still shown in one; more go to a folder
+DEFAULT = "prediction.png"
 TOLD = 6  # faces of a picture whose answers are printed one by one; of more, how many of each
 GRID_SUFFIXES = DRAWN_SUFFIXES - {".bmp"}  # that Matplotlib writes
 
@@ -88,6 +89,9 @@ def run(args: argparse.Namespace) -> int:
         print(_sentence(answer))
         return 0
     sources = expand(args.pictures)
+    if args.output is None and not (args.json or args.csv) and DEFAULT not in args.pictures:
+        # An earlier run's in this folder.
+        sources = [s for s in sources if s.data or not same_file(s.name, DEFAULT)] or sources
     _check_tables(sources, args)
     output, folder, json_path = _where(sources, args)
     targets = place(sources, folder) if folder else {}
@@ -174,14 +178,14 @@ def _where(
     if output is None:
         if json_path or args.csv:
             return None, None, json_path
-        output = Path("prediction.mp4" if alone else "prediction.png")
+        output = Path("prediction.mp4" if alone else DEFAULT)
     if output.is_dir() or not output.suffix:
         return None, output, json_path or output / "answers.json"
     if alone:
         if output.suffix.lower() != ".mp4":
             raise FacemaskError(f"{output} does not end in .mp4, which is what a video becomes")
     elif any(map(is_video, sources)):
-        raise FacemaskError("for several videos, give a folder: --output <folder>")
+        raise FacemaskError("for several videos, or videos and pictures, give a folder: --output <folder>")
     elif output.suffix.lower() not in (DRAWN_SUFFIXES if len(sources) == 1 else GRID_SUFFIXES):
         raise FacemaskError(
             f"{output} does not end like a picture format; use .png or .jpg, or name a folder"

@@ -46,7 +46,9 @@ def folder(scene, tmp_path):
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     turned.save(folder / "a.jpg", exif=exif, quality=95)
     Image.new("RGB", (400, 300), (90, 120, 150)).save(folder / "b.png")
-    Image.new("RGB", (60, 60), (200, 160, 140)).save(folder / "sub" / "c.gif")
+    one, (person,) = draw_scene(np.random.default_rng(3), 1, 384, 384)
+    (face,) = crop_faces(one, np.array([person["box"]]), 96, MARGIN)
+    Image.fromarray(face).save(folder / "sub" / "c.gif")
     (folder / "sub" / "d.jpg").write_text("no picture")
     return folder
 
@@ -142,7 +144,7 @@ def test_below_the_operating_point_an_answer_is_unsure(folder, tmp_path, capsys)
     grey = annotate(image, never)
     assert np.ptp(grey.astype(int), axis=2).max() == 0, "nothing is drawn in a class's colour"
     batch.judge_few(expand([picture]), model._replace(sure=1.0), tmp_path / "a.png", None, None)
-    assert capsys.readouterr().out.count("unsure, ") == faces
+    assert capsys.readouterr().out.count("unsure (") == faces
 
 
 def test_all_inputs_at_once_each_picture_once(folder, monkeypatch, tmp_path):
@@ -188,7 +190,7 @@ def test_pictures_of_iphones(command, scene, monkeypatch, tmp_path, capsys):
 def test_several_pictures_in_one(command, folder, tmp_path, capsys):
     assert command(folder, "--output", tmp_path / "grid.jpg") == 1
     lines = capsys.readouterr().out.splitlines()
-    assert "2 faces: " in lines[0] and "no face found; whole picture: " in lines[1]
+    assert "2 faces: " in lines[0] and "b.png: no face found" in lines[1]
     assert "c.gif: whole picture: with_mask" in lines[2]
     assert Image.open(tmp_path / "grid.jpg").size[0] > 600
 
@@ -221,6 +223,26 @@ def test_refusals(command, folder, tmp_path, monkeypatch, arguments, message):
     with pytest.raises(FacemaskError, match=message):
         command(*[a.replace("PHOTOS", "photos") for a in arguments])
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_again_in_the_same_folder(command, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder / "sub")
+    (folder / "sub" / "d.jpg").unlink()
+    for _ in range(2):  # prediction.png of the first time is not judged the second time
+        assert command(".") == 0
+        assert capsys.readouterr().out.splitlines()[1:] == ["prediction.png"]
+    with pytest.raises(FacemaskError, match="is one of the pictures"):
+        command("prediction.png")
+
+
+@pytest.mark.parametrize("sure", [0.4, 0.99])
+def test_of_many_faces_it_is_printed_how_many_of_each(sure, capsys):
+    verdict = {"label": "with_mask", "probability": 0.9, "sure": 0.9 >= sure}
+    few = {"file": "a.jpg", "judged": "faces", "faces": [verdict] * batch.TOLD, "whole": None}
+    assert batch._sentence(few).count("with_mask 0.900") == batch.TOLD
+    many = few | {"faces": [verdict] * 7 + [verdict | {"label": "without_mask"}]}
+    said = "8 faces: 7 with_mask, 1 without_mask" if sure < 0.9 else "8 faces: 8 unsure"
+    assert batch._sentence(many) == f"a.jpg: {said}"
 
 
 def test_too_many_for_one_picture(command, tmp_path):
@@ -376,6 +398,15 @@ def test_labels_do_not_overlap_and_lie_in_the_picture():
             assert 0 <= x <= side - width and 0 <= y <= side - height
             canvas[y : y + height, x : x + width] += 1
         assert canvas.max() == 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(1000, 10000), (12000, 1080)])
+def test_labels_of_a_strip_are_no_larger_than_its_shorter_side_bears(height, width):
+    image = np.full((height, width, 3), 90, np.uint8)
+    face = {"label": "with_mask", "probability": 0.9, "sure": True, "box": [300, 400, 200, 250]}
+    drawn = annotate(image, {"judged": "faces", "faces": [face]})
+    changed = np.argwhere((drawn != image).any(axis=2))
+    assert np.ptp(changed[:, 0]) < 330 and np.ptp(changed[:, 1]) < 450
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (24, 40), (300, 20), (320, 480), (3000, 2000)])

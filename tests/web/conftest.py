@@ -10,6 +10,8 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from PIL import Image
+from profiles import red_is_blue
 
 from facemask import CLASSES
 from facemask.benchmarks import browser
@@ -98,10 +100,16 @@ def pictures(model, tmp_path_factory) -> dict[str, Path]:
     video.write_bytes(jpeg.tobytes() * 30)
     (folder / "film.jpg").write_bytes(jpeg.tobytes())
     (folder / "text.png").write_text("not a picture")
+    large = np.full((2000, 3000, 3), 170, np.uint8)
+    large[700 : 700 + len(scene), 1200 : 1200 + scene.shape[1]] = scene
+    # Red and blue change places in the file, and its profile says so.
+    Image.fromarray(scene[..., ::-1]).save(folder / "profile.png", icc_profile=red_is_blue())
     return {
         "scene": save(folder / "scene.png", scene),
         "face": save(folder / "face.png", face),
         "film": folder / "film.jpg",
         "video": video,
         "text": folder / "text.png",
+        "large": save(folder / "large.png", large),
+        "profile": folder / "profile.png",
     }

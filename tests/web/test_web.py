@@ -14,8 +14,10 @@ from facemask.benchmarks import browser
 from facemask.datasets.sample import draw_scene
 from facemask.images.boxes import overlaps
 from facemask.images.crops import resize as resize_in_python
+from facemask.images.reading import read_image
 from facemask.io.files import RELEASE, ROOT, read_json, write_json
 from facemask.models import classifier
+from facemask.photos.finder import find_faces
 from facemask.photos.predict import judge
 
 WEB = ROOT / "web"
@@ -50,6 +52,8 @@ def visit(site, pictures, chromium, node) -> dict:
         "desk": {"do": "look"},
         "pasted": {"do": "paste", "path": paths["face"]},
         "unreadable": {"do": "file", "path": paths["text"]},
+        "large": {"do": "file", "path": paths["large"]},
+        "profile": {"do": "file", "path": paths["profile"]},
         "chosen": {"do": "file", "path": paths["scene"]},
         "live": {"do": "webcam", "seconds": 2},
         "stopped": {"do": "stop"},
@@ -84,6 +88,17 @@ def test_several_faces_as_in_python(visit, pictures, model):
     scene = rgb(pictures["scene"])
     assert len(judge(scene, model[0])["faces"]) >= FEWEST_FACES
     agrees(visit["dropped"]["faces"], scene, model[0])
+
+
+def test_a_large_photo_is_looked_at_twice_as_in_python(visit, pictures, model):
+    large = rgb(pictures["large"])
+    once = find_faces(large, again=False)
+    assert len(judge(large, model[0])["faces"]) > len(once)
+    agrees(visit["large"]["faces"], large, model[0])
+
+
+def test_colours_are_those_that_a_profile_says(visit, pictures, model):
+    agrees(visit["profile"]["faces"], read_image(pictures["profile"]), model[0])
 
 
 def test_probabilities_are_those_of_keras(visit, pictures, model):

@@ -45,15 +45,20 @@ export function cropFace(image, { x, y, w, h }, size, margin) {
 }
 
 /** Whether the picture is one face, cut out: `is_face_crop` in facemask/photos/finder.py. */
-export function isFaceCrop({ width, height }, faces, settings) {
-  const { cropSide, cropAspect, cropFill, cropSmall, cropSure, cropRival } = settings;
+export async function isFaceCrop(image, faces, run, settings) {
+  const { width, height } = image;
+  const { cropFaint, cropSide, cropAspect, cropFill, cropSmall, cropSure, cropRival } = settings;
   const shorter = Math.min(width, height);
   const longer = Math.max(width, height);
   if (longer > cropAspect * shorter) return false;
   const sure = faces.filter((face) => face.score >= cropSure).map(sizeOf);
   sure.sort((a, b) => b - a);
   if (sure.length > 1 && sure[1] >= cropRival * sure[0]) return false;
-  if (longer <= cropSide) return sure.length === 0 || sure[0] >= cropSmall * shorter;
+  if (longer <= cropSide) {
+    const faint = { ...settings, threshold: cropFaint };
+    if (!faces.length) return (await findFaces(image, run, faint)).length > 0;
+    return sure.length === 0 || sure[0] >= cropSmall * shorter;
+  }
   return sure.length > 0 && sure[0] >= cropFill * shorter;
 }
 

@@ -156,7 +156,7 @@ function takePhoto(source, name) {
   if (stream) release();
   return inTurn(async () => {
     const bitmap = await createImageBitmap(await source(), {
-      colorSpaceConversion: "none",
+      colorSpaceConversion: "default", // to sRGB, as read_image in facemask/images/reading.py
       imageOrientation: "from-image",
     }).catch(() => {
       throw new Error("it is not a picture that this browser can show");

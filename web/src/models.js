@@ -97,7 +97,7 @@ export async function load(backend) {
     const start = performance.now();
     let faces = await findFaces(image, runFinder, settings, again);
     const found = performance.now();
-    const whole = isFaceCrop(image, faces, settings);
+    const whole = await isFaceCrop(image, faces, runFinder, settings);
     if (whole) faces = [{ x: 0, y: 0, w: image.width, h: image.height, score: 1 }];
     const crops = faces.map((face) =>
       whole
