@@ -76,7 +76,7 @@ def cost_table(row: dict) -> str:
     text = table(["photos", "core-hours", f"on {CORES} cores", "read", "results",
                   "memory of the names"], rows)
     slowest = min(rates, key=rates.__getitem__)
-    share = 1 / rates[slowest] * rate
+    share = 1 / rates[slowest] / sum(1 / each for each in rates.values())
     line = CORES * rate * row["bytes a photo"] * 8 / 1e9
     return (
         f"{text}\n\nSo the first to be short is the core: {percent(share)} of its time goes into "

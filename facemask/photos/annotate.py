@@ -19,7 +19,7 @@ LONGEST = 2.0  # times the shorter side, beyond which a longer one makes nothing
 SMALLEST_TEXT = 12  # pixels
 
 
-def annotate(image: np.ndarray, answer: dict) -> np.ndarray:
+def annotate(image: np.ndarray, answer: dict, larger: float = 1.0) -> np.ndarray:
     """The picture with its answer on it.
 
     Labels never overlap. Where no room is left beside a face its label is shortened to the
@@ -28,6 +28,7 @@ def annotate(image: np.ndarray, answer: dict) -> np.ndarray:
     Args:
         image: uint8 RGB (H, W, 3).
         answer: from `predict.judge`, about this picture.
+        larger: so many times, the text, for a picture that is shown small.
 
     Returns:
         A new uint8 RGB array, of the same size or, if that is small, a whole number of times as
@@ -41,7 +42,7 @@ def annotate(image: np.ndarray, answer: dict) -> np.ndarray:
     height, width = image.shape[:2]
     side = min(max(height, width), LONGEST * min(height, width))  # of a strip not all its length
     line = max(2, round(side / 400))
-    size = max(SMALLEST_TEXT, round(side * TEXT))
+    size = round(max(SMALLEST_TEXT, side * TEXT) * larger)
     if answer["judged"] != "faces":
         whole = answer["whole"]
         if answer["judged"] == "no face":

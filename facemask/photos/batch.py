@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from facemask.images.reading import IMAGE_SUFFIXES
@@ -27,7 +26,7 @@ from facemask.io.threads import ahead
 from facemask.models.classifier import Classifier, load, model_file
 from facemask.photos import finder, stages, video
 from facemask.photos.annotate import annotate
-from facemask.photos.figure import draw, save
+from facemask.photos.figure import draw, save, thumbnail
 from facemask.photos.journal import Journal, read_journal, write_answers_csv, write_answers_json
 from facemask.photos.predict import MARGIN, summarise
 from facemask.photos.sources import (
@@ -265,11 +264,8 @@ def judge_few(
     images = []
 
     def keep(answer: dict, image: np.ndarray) -> None:
-        image = annotate(image, answer)
-        if len(sources) > 1:  # shown small
-            image = Image.fromarray(image)
-            image.thumbnail((480, 480))
-        images.append(np.asarray(image))
+        show = annotate if len(sources) == 1 else thumbnail
+        images.append(show(image, answer))
 
     if is_video(sources[0]):
         answers = [_video(sources[0], output, model)]

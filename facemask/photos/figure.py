@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from facemask.images.reading import read_image
 from facemask.io.files import FacemaskError, write_whole
 from facemask.photos.annotate import annotate, colour_of, said
+
+SMALL = 480  # pixels of a picture's longer side in a grid
+LARGER = 1.5  # its letters
+LONGEST = 30  # letters of a name in a grid
 
 if TYPE_CHECKING:  # Matplotlib takes a second to import, and not all need it
     from matplotlib.figure import Figure
@@ -25,8 +30,8 @@ def draw(
     Args:
         answers: from `predict` or `judge`.
         columns: of the grid.
-        images: the pictures with the answers drawn on them, if they are at hand; else the files
-            are read again.
+        images: the pictures with the answers drawn on them, of several as `thumbnail` does, if they
+            are at hand; else the files are read again.
     """
     from matplotlib.figure import Figure
 
@@ -36,16 +41,36 @@ def draw(
     figure = Figure(figsize=(side * columns, (side + 0.3) * rows), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for number, answer in enumerate(answers):
-        image = images[number] if images else annotate(read_image(answer["file"]), answer)
+        if images:
+            image = images[number]
+        else:
+            show = annotate if len(answers) == 1 else thumbnail
+            image = show(read_image(answer["file"]), answer)
         axes[number].imshow(image)
         title, colour = headline(answer)
-        axes[number].set_title(title, color=colour, size="medium")
+        if len(answers) > 1 and "file" in answer:
+            title = f"{_short(Path(answer['file']).name)}\n{title}"
+        axes[number].set_title(title, color=colour, size="medium", parse_math=False)
         axes[number].set(xticks=[], yticks=[])
         for spine in axes[number].spines.values():
             spine.set(color=colour, linewidth=4)
     for empty in axes[len(answers) :]:
         empty.set_visible(False)
     return figure
+
+
+def thumbnail(image: np.ndarray, answer: dict) -> np.ndarray:
+    """A picture, made small, with its answer drawn on it in letters that can be read so."""
+    small = Image.fromarray(image)
+    small.thumbnail((SMALL, SMALL))
+    scale = small.width / image.shape[1]
+    faces = [face | {"box": [value * scale for value in face["box"]]} for face in answer["faces"]]
+    return annotate(np.asarray(small), answer | {"faces": faces}, larger=LARGER)
+
+
+def _short(name: str) -> str:
+    name = name.encode("utf-8", "backslashreplace").decode()
+    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[-LONGEST // 2 + 1 :]}"
 
 
 def headline(answer: dict) -> tuple[str, str]:

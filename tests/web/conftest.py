@@ -100,7 +100,7 @@ def pictures(model, tmp_path_factory) -> dict[str, Path]:
     video.write_bytes(jpeg.tobytes() * 30)
     (folder / "film.jpg").write_bytes(jpeg.tobytes())
     (folder / "text.png").write_text("not a picture")
-    large = np.full((2000, 3000, 3), 170, np.uint8)
+    large = np.full((3000, 4500, 3), 170, np.uint8)
     large[700 : 700 + len(scene), 1200 : 1200 + scene.shape[1]] = scene
     # Red and blue change places in the file, and its profile says so.
     Image.fromarray(scene[..., ::-1]).save(folder / "profile.png", icc_profile=red_is_blue())
