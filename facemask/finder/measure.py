@@ -5,8 +5,9 @@ of YuNet and CenterFace (see `teachers`) and of the BlazeFace before it, on the 
 one run. Nothing was chosen on the test parts; `--part validation` shows what was chosen on.
 `--seeds 0 1` adds by how much luck moves the figures, see `by_seed`.
 
-`large` is of the street photos, nine in one picture of 2,400 pixels, with one look of the finder and
-with two. `whole` says how many face crops of 12k, and how many photos, the released finder has judged whole.
+`large` is of the street photos, nine in one picture of 2,400 pixels, with one look of the finder
+and with two. `whole` says how many face crops of 12k, and how many photos, the released finder has
+judged whole.
 
 A found box that matches no annotated face is false if no teacher sees a face there at 0.3 or
 more; otherwise it is a face that the annotators left out. A teacher's own boxes are held against
@@ -135,8 +136,9 @@ def in_one(photos: list, seen: list, each: int = 3) -> tuple[list, list]:
     result, known = [], []
     for start in range(0, len(photos), each * each):
         large = np.full((each * CELL, each * CELL, 3), 127, np.uint8)
-        truth, pair = [], ([], [])
-        for k, (archive, image, boxes) in enumerate(photos[start : start + each * each]):
+        truth: list[np.ndarray] = []
+        pair: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        for k, (_, image, boxes) in enumerate(photos[start : start + each * each]):
             place = np.array(divmod(k, each))[::-1] * CELL
             scale = CELL / max(image.shape[:2])
             height, width = (int(side * scale) for side in image.shape[:2])
@@ -145,7 +147,7 @@ def in_one(photos: list, seen: list, each: int = 3) -> tuple[list, list]:
             truth.append(boxes * scale + [*place, 0, 0])
             for rows, own in zip(pair, seen[start + k], strict=True):
                 rows.append(np.array(own).reshape(-1, 5) * [*[scale] * 4, 1] + [*place, 0, 0, 0])
-        result.append((archive, large, np.concatenate(truth)))
+        result.append((photos[0][0], large, np.concatenate(truth)))
         known.append([np.concatenate(rows) for rows in pair])
     return result, known
 

@@ -98,7 +98,7 @@ def _rgb(image: Image.Image) -> np.ndarray:
     for box in boxes:
         strip = image.crop(box)
         if to_srgb:
-            strip = ImageCms.applyTransform(strip, to_srgb)
+            ImageCms.applyTransform(strip, to_srgb, inPlace=True)
         if deep:
             values = np.nan_to_num(np.asarray(strip, dtype=np.float64)) * (255 / top)
             strip = Image.fromarray(values.clip(0, 255).astype(np.uint8))

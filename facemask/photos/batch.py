@@ -184,7 +184,9 @@ def _where(
         if output.suffix.lower() != ".mp4":
             raise FacemaskError(f"{output} does not end in .mp4, which is what a video becomes")
     elif any(map(is_video, sources)):
-        raise FacemaskError("for several videos, or videos and pictures, give a folder: --output <folder>")
+        raise FacemaskError(
+            "for several videos, or videos and pictures, give a folder: --output <folder>"
+        )
     elif output.suffix.lower() not in (DRAWN_SUFFIXES if len(sources) == 1 else GRID_SUFFIXES):
         raise FacemaskError(
             f"{output} does not end like a picture format; use .png or .jpg, or name a folder"

@@ -1,9 +1,9 @@
 """Find the faces in a photo, and tell a face that was cut out from a photo.
 
 The finder is one small network of our own, trained on bare and masked faces together
-(models/finder, `make finder`), that looks at the photo once, and at a large photo a second time: NumPy, OpenCV and
-LiteRT, no TensorFlow. What must hold for another implementation to find the same faces, such as the one in
-the web page:
+(models/finder, `make finder`), that looks at the photo once, and at a large photo a second time:
+NumPy, OpenCV and LiteRT, no TensorFlow. What must hold for another implementation to find the same
+faces, such as the one in the web page:
 
 1. Canvas: scale = min(SIDE / longer side, ENLARGE). The photo is resized to
    max(1, floor(side * scale + 0.5)) on each side, by area mean if a side shrinks and bilinearly
@@ -23,9 +23,9 @@ the web page:
    clipped to the photo; empty ones are dropped.
 6. A photo whose longer side is LARGE times SIDE or more is looked at again, but for a frame of a
    video: steps 1 to 5 with scale = min(1, sqrt(PIXELS / (width * height))). Of these boxes those
-   are added that have a score of SECOND or more, whose area's root times SIDE / longer side is below
-   SECOND_SIZE, and that overlap none of the first ones as in step 4. All are sorted anew by score;
-   ties keep the first look's before the second's.
+   are added that have a score of SECOND or more, whose area's root times SIDE / longer side is
+   below SECOND_SIZE, and that overlap none of the first ones as in step 4. All are sorted anew by
+   score; ties keep the first look's before the second's.
 """
 
 import contextlib

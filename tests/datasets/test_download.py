@@ -242,6 +242,10 @@ def test_names(tmp_path, monkeypatch):
     assert dataset_name("sample") == "sample"
     assert dataset_name("./sample") == "sample-folder"
     assert dataset_name(str(tmp_path / "Sample")) == "sample-folder"
+    # Runs are kept beside these in models/.
+    assert dataset_name("./release") == "release-folder"
+    assert dataset_name(str(tmp_path / "Finder")) == "finder-folder"
+    assert dataset_name("predictions.zip") == "predictions-zip"
     assert dataset_name("fmd") == "fmd"
     assert dataset_name("fmd.zip") == "fmd-zip"
     assert dataset_name("shiekhburhan/face-mask-dataset") == "fmd"

@@ -18,6 +18,7 @@ from facemask.datasets.prepare import (
     prepare,
     read_exclusions,
     read_sources,
+    unlabelled,
 )
 from facemask.images.crops import resize
 from facemask.images.reading import read_image
@@ -101,6 +102,33 @@ def test_class_table():
     assert check("Dataset/mask_weared_incorrect/1.jpg") == ("", "incorrect_mask")
     assert check("Face Mask Dataset/Validation/WithoutMask/1.png") == ("validation", "without_mask")
     assert check("holiday/1.jpg") is None
+    assert check("mask/correct/1.jpg") == ("", "with_mask")
+    assert check("mask/incorrect/1.jpg") == ("", "incorrect_mask")
+    assert check("Mask/train/without_mask/1.jpg") == ("train", "without_mask")
+
+
+def test_pictures_in_folders_that_name_no_class_are_counted(tmp_path, capsys):
+    source = tmp_path / "in"
+    for label in ("mask", "no mask", "chin/left", "nose"):
+        fill(source / label, 8)
+    picture(source, "cover.jpg")
+    assert unlabelled(source) == {"chin/": 8, "nose/": 8, ".": 1}
+    prepare(source, "x", tmp_path, SIZE)
+    said = capsys.readouterr().err
+    assert "8 of the pictures in chin/ are of no known class and left out" in said
+
+
+def test_another_data_set_of_the_same_name_is_refused(tmp_path):
+    for name in ("one", "two"):
+        for label in ("mask", "no mask"):
+            fill(tmp_path / name / "faces" / label, 9 if name == "one" else 10)
+    folder = prepare(tmp_path / "one" / "faces", "faces", tmp_path, SIZE)
+    made = (folder / "files.csv").read_bytes()
+    with pytest.raises(FacemaskError, match="another data set of the same name; rename one"):
+        prepare(tmp_path / "two" / "faces", "faces", tmp_path, SIZE)
+    assert (folder / "files.csv").read_bytes() == made
+    (tmp_path / "one").rename(tmp_path / "moved")  # the same pictures elsewhere are no other set
+    assert prepare(tmp_path / "moved" / "faces", "faces", tmp_path, SIZE) == folder
 
 
 def test_publisher_splits_are_kept(tmp_path):

@@ -59,6 +59,7 @@ def test_report_equals_figures_made_by_hand(trained, folder, tmp_path):
         figures = report["per_class"][label]
         assert figures == {"images": 7, "recall": pytest.approx(confusion[row, row] / 7)}
     assert "21 of 22 pictures scored" in summary(report)
+    assert f"unreadable: {report['unreadable'][0][0]}: " in summary(report)
 
 
 def test_argmax_is_over_the_classes_of_the_folder(trained, folder, tmp_path):

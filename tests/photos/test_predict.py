@@ -1,5 +1,7 @@
 """The command line as people use it: predict, and what every command says when it refuses."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +12,7 @@ from facemask.datasets.sample import draw_scene
 from facemask.io.files import RELEASE, FacemaskError, read_json
 from facemask.models import classifier
 from facemask.photos import batch
+from facemask.photos.figure import LONGEST, draw
 from facemask.photos.predict import MARGIN, predict
 
 
@@ -114,3 +117,14 @@ def test_faces_are_cut_as_in_training():
     from facemask.release.collect import FACE_MARGIN
 
     assert MARGIN == FACE_MARGIN
+
+
+def test_a_grid_names_its_pictures(trained, pictures, tmp_path):
+    answers, _ = predict([pictures], classifier.load(trained.run / "compact"))
+    (tmp_path / ("x" * 60 + ".png")).write_bytes(Path(answers[0]["file"]).read_bytes())
+    answers = [*answers[:2], answers[0] | {"file": str(tmp_path / ("x" * 60 + ".png"))}]
+    titles = [axes.get_title() for axes in draw(answers).axes[:3]]
+    names = [title.split("\n")[0] for title in titles]
+    assert names[:2] == [Path(answer["file"]).name for answer in answers[:2]]
+    assert len(names[2]) <= LONGEST and names[2].endswith(".png")
+    assert "\n" not in draw(answers[:1]).axes[0].get_title()
