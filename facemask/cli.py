@@ -198,19 +198,23 @@ def main(argv: list[str] | None = None) -> int:
                 help="sample, face-mask-12k, fmd, a Kaggle owner/name, a folder or a zip",
             )
         if function not in (_predict, _score, _run):  # notebooks write where the project is
-            sub.add_argument("--data-dir", type=Path, default=Path("data"))
-            sub.add_argument("--models-dir", type=Path, default=Path("models"))
+            sub.add_argument("--data-dir", type=Path, default=Path("data"),
+                             help="where data sets are kept (default: data)")
+            sub.add_argument("--models-dir", type=Path, default=Path("models"),
+                             help="where what is trained is kept (default: models)")
         if function not in (_download, _predict, _score, _run):
             sub.add_argument(
                 "--simple-split", action="store_true",
                 help="split picture by picture, copies or not; folders are named ...-simple",
             )
         if training:
-            sub.add_argument("--image-size", type=int, default=96, help="pixels")
-            sub.add_argument("--seed", type=int, default=0)
+            sub.add_argument("--image-size", type=int, default=96,
+                             help="pixels a side (default: 96)")
+            sub.add_argument("--seed", type=int, default=0, help="of all chance (default: 0)")
             if function is not _prepare:
-                sub.add_argument("--epochs", type=int, default=30)
-                sub.add_argument("--batch-size", type=int, default=32)
+                sub.add_argument("--epochs", type=int, default=30,
+                                 help="at most; training stops early (default: 30)")
+                sub.add_argument("--batch-size", type=int, default=32, help="(default: 32)")
             sub.add_argument(
                 "--exclude", type=Path,
                 help="file that names pictures to leave out, here and in every later step; an "
@@ -218,12 +222,17 @@ def main(argv: list[str] | None = None) -> int:
             )
         return sub
 
+    batch.add_arguments(command(_predict, "Find and judge the faces in pictures and videos."))
+    scoring.add_arguments(command(
+        _score, "Judge any number of pictures, here or on a cluster, into Parquet files."))
     command(_download, "Fetch a data set and unpack it below data/raw.")
-    command(_prepare, "Split it and bring it to one size, below data/split.", training=True)
+    command(_prepare, "Split a data set and bring its pictures to one size, below data/split.",
+            training=True)
     command(_train, "Train the baseline and the compact CNN.", training=True).add_argument(
         "--models", nargs="+", default=["baseline", "compact"], choices=["baseline", "compact"]
     )
-    sub = command(_evaluate, "Measure a run's models, or with --model and --data one elsewhere.")
+    sub = command(_evaluate, "Measure a run's models; or, with --model and --data, one model on a "
+                             "folder of pictures.")
     sub.add_argument(
         "--model", type=Path, help="a model's folder, or a .keras, SavedModel or .tflite model"
     )
@@ -233,8 +242,6 @@ def main(argv: list[str] | None = None) -> int:
     command(_copies, "Count the copies within and across the splits.")
     command(_audit, "List shortcuts and pictures that may be mislabelled; nothing is deleted.")
     command(_export, "Export the models of a run and compare each export with Keras.")
-    batch.add_arguments(command(_predict, "Find and judge the faces in pictures and videos."))
-    scoring.add_arguments(command(_score, "Judge any number of pictures, here or on a cluster."))
     command(_run, "Run notebooks 01 to 06 from the first to the last.", training=True)
 
     args = parser.parse_args(argv)

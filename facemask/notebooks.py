@@ -77,6 +77,7 @@ PHOTOGRAPHS = "photographs"  # the tag of a cell whose output shows pictures of 
 DRAWN = "drawn"  # the tag of a cell whose output shows drawn people only
 MOST_TEXTURE = 0.02  # share of middling steps between pixels; plots have half, photographs twice
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(home|root|tmp|Users|mnt|var|opt|work|content)/")
+REPORT = re.compile(r'"((?:reports|models/release)/[\w-]+\.json)"')
 REMOVED = "Run this cell to see the photographs; they are not ours to publish."
 
 
@@ -180,7 +181,7 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
-        "facemask": {"code": _code_hash(notebook)},
+        "facemask": {"code": _code_hash(notebook), "reads": _reports_read(notebook)},
     }
     return notebook
 
@@ -191,11 +192,20 @@ def _code_hash(notebook: nbformat.NotebookNode) -> str:
     return hashlib.sha256(code.encode()).hexdigest()
 
 
+def _reports_read(notebook: nbformat.NotebookNode) -> dict[str, str]:
+    """The committed reports that its code reads, and the SHA-256 of each."""
+    code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
+    return {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
+            for name in sorted(set(REPORT.findall(code)))}
+
+
 def problems(notebook: nbformat.NotebookNode) -> list[str]:
     """What makes a notebook unfit to commit; empty if nothing does."""
     found = []
     if notebook.metadata.get("facemask", {}).get("code") != _code_hash(notebook):
         found.append("its code has changed since it was run; run `make notebooks`")
+    if notebook.metadata.get("facemask", {}).get("reads") != _reports_read(notebook):
+        found.append("a report that it shows has changed since it was run; run `make notebooks`")
     for number, cell in enumerate(c for c in notebook.cells if c.cell_type == "code"):
         tags = cell.metadata.get("tags", [])
         if "setup" in tags and cell.source != SETUP:

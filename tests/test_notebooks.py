@@ -88,6 +88,10 @@ def test_what_is_unfit_is_found():
     stale = copy.deepcopy(fit)
     next(c for c in stale.cells if c.id == cell.id).source += "\nprint(1)"
     assert "changed since" in " ".join(notebooks.problems(stale))
+    assert fit.metadata["facemask"]["reads"].keys() >= {"reports/leak.json"}
+    stale = copy.deepcopy(fit)
+    stale.metadata["facemask"]["reads"]["reports/leak.json"] = "another"
+    assert "a report that it shows" in " ".join(notebooks.problems(stale))
 
 
 def test_clean_takes_photographs_and_progress_bars_away():

@@ -61,7 +61,7 @@ KEPT = 8 * SIDE * SIDE  # pixels
 STRIDES = (8, 16, 32)  # pixels a cell of each of the network's levels, finest first
 # See is_face_crop.
 CROP_SIDE, CROP_ASPECT, CROP_FILL, CROP_SMALL = 256, 1.5, 0.75, 0.5
-CROP_SURE, CROP_RIVAL, CROP_FAINT = 0.8, 0.6, 0.15
+CROP_SURE, CROP_RIVAL, CROP_FAINT = 0.8, 0.6, 0.1
 
 
 def find_faces(

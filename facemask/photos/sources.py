@@ -45,6 +45,11 @@ def expand(pictures: Sequence[str | Path]) -> list[Source]:
 
 def _named(given: str) -> list[Source]:
     path = Path(given)
+    if "://" in given and not os.path.exists(path):
+        raise FacemaskError(
+            f"{given} is an address; download it first, or judge what lies in a store by "
+            "facemask score"
+        )
     if os.path.isdir(path):  # pathlib's own raises for a name that is too long
         found = [str(p) for p in find_images(path)]
         if not found:

@@ -158,7 +158,9 @@ def judge_video(
     if not os.path.isfile(path):
         raise FacemaskError(f"{path} does not exist; check the name")
     capture = cv2.VideoCapture(str(path))
-    unreadable = FacemaskError(f"{path} cannot be read as a video; convert it to .mp4")
+    unreadable = FacemaskError(
+        f"{path} cannot be read as a video; it may be cut off or damaged, or convert it to .mp4"
+    )
     good, frame = capture.read()
     if not good:
         raise unreadable

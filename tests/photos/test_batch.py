@@ -202,6 +202,7 @@ def test_several_pictures_in_one(command, folder, tmp_path, capsys):
         (["nothing*.jpg"], "no file matches"),
         (["EMPTY"], "holds no pictures"),
         (["none.jpg"], "none.jpg does not exist"),
+        (["https://example.org/a.jpg"], "is an address; download it first"),
         (["PHOTOS", "--output", "PHOTOS"], "is where the pictures lie"),
         (["PHOTOS/a.jpg", "--output", "PHOTOS/a.jpg"], "is one of the pictures"),
         (["PHOTOS", "--output", "out.xyz"], "use .png or .jpg"),
