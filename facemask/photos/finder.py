@@ -6,7 +6,8 @@ NumPy, OpenCV and LiteRT, no TensorFlow. What must hold for another implementati
 faces, such as the one in the web page:
 
 1. Canvas: scale = min(SIDE / longer side, ENLARGE). The photo is resized to
-   max(1, floor(side * scale + 0.5)) on each side, by area mean if a side shrinks and bilinearly
+   max(1, floor(side * scale + 0.5)) on each side, by area mean if a side shrinks (each old pixel
+   counts by the part of it that is covered: OpenCV's INTER_AREA, not Pillow's BOX) and bilinearly
    otherwise, and stays as it is if neither changes. It lies at the left top of a canvas whose
    sides are the next multiples of 32; the rest is filled by repeating the photo's last row and
    column. Values are 0..255, RGB.
@@ -26,6 +27,7 @@ faces, such as the one in the web page:
    are added that have a score of SECOND or more, whose area's root times SIDE / longer side is
    below SECOND_SIZE, and that overlap none of the first ones as in step 4. All are sorted anew by
    score; ties keep the first look's before the second's.
+7. A picture for which `is_face_crop` holds is judged whole, resized to the classifier's square.
 """
 
 import contextlib
