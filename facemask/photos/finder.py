@@ -53,7 +53,7 @@ SAME = 0.35
 NESTED = 0.5
 # A face of 60 pixels in a phone's photo of 4,000 has 10 left at SIDE. Chosen on the street's
 # validation photos, four to sixteen in one picture: of the faces of 8 to 31 pixels of the canvas
-# the second look finds some two fifths more, and less than a third more false ones.
+# more than four fifths are found instead of three fifths, for up to a third more false ones.
 LARGE, PIXELS = 2, 1280 * 960
 SECOND, SECOND_SIZE = 0.57, 64
 MULTIPLE = 32

@@ -53,7 +53,7 @@ def test_the_cost_is_the_arithmetic_of_the_stages(tmp_path: Path, monkeypatch):
     text = page.BLOCKS["scale-cost"]()
     assert "| 1 million | 20 | 12 minutes | 0.10 TB | 0.2 GB | 0.3 GB |" in text
     assert "| 10 billion | 197,285 | 82 days | 1,000.00 TB | 2,000.0 GB | 3,000.0 GB |" in text
-    assert "56.32% of its time goes into the stage “find”" in text
+    assert "56.34% of its time goes into the stage “find”" in text
     assert "read 1.1 Gbit a second" in text and "from 888 cores on" in text
     assert "from 71 cores on" in text
     assert "| find | 25 | 56.34% |" in page.BLOCKS["scale-stages"]()
