@@ -199,9 +199,9 @@ def main(argv: list[str] | None = None) -> int:
             )
         if function not in (_predict, _score, _run):  # notebooks write where the project is
             sub.add_argument("--data-dir", type=Path, default=Path("data"),
-                             help="where data sets are kept (default: data)")
+                             help="where data sets are kept (default: %(default)s)")
             sub.add_argument("--models-dir", type=Path, default=Path("models"),
-                             help="where what is trained is kept (default: models)")
+                             help="where what is trained is kept (default: %(default)s)")
         if function not in (_download, _predict, _score, _run):
             sub.add_argument(
                 "--simple-split", action="store_true",
@@ -209,12 +209,14 @@ def main(argv: list[str] | None = None) -> int:
             )
         if training:
             sub.add_argument("--image-size", type=int, default=96,
-                             help="pixels a side (default: 96)")
-            sub.add_argument("--seed", type=int, default=0, help="of all chance (default: 0)")
+                             help="pixels a side (default: %(default)s)")
+            sub.add_argument("--seed", type=int, default=0,
+                             help="of all chance (default: %(default)s)")
             if function is not _prepare:
                 sub.add_argument("--epochs", type=int, default=30,
-                                 help="at most; training stops early (default: 30)")
-                sub.add_argument("--batch-size", type=int, default=32, help="(default: 32)")
+                                 help="at most; training stops early (default: %(default)s)")
+                sub.add_argument("--batch-size", type=int, default=32,
+                                 help="(default: %(default)s)")
             sub.add_argument(
                 "--exclude", type=Path,
                 help="file that names pictures to leave out, here and in every later step; an "

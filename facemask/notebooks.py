@@ -188,15 +188,17 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def _code_hash(notebook: nbformat.NotebookNode) -> str:
     """What the outputs were made from, so that a later change of the code shows."""
-    code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
-    return hashlib.sha256(code.encode()).hexdigest()
+    return hashlib.sha256(_code(notebook).encode()).hexdigest()
 
 
 def _reports_read(notebook: nbformat.NotebookNode) -> dict[str, str]:
     """The committed reports that its code reads, and the SHA-256 of each."""
-    code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
     return {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
-            for name in sorted(set(REPORT.findall(code)))}
+            for name in sorted(set(REPORT.findall(_code(notebook))))}
+
+
+def _code(notebook: nbformat.NotebookNode) -> str:
+    return "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
 
 
 def problems(notebook: nbformat.NotebookNode) -> list[str]:

@@ -32,6 +32,11 @@ class FacemaskError(Exception):
     """Something the user can mend: the message says what is wrong and what to do."""
 
 
+def printable(text: str) -> str:
+    """Text that can be shown whatever bytes a file's name in it has."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def not_installed(module: str, extra: str) -> FacemaskError:
     """What to raise where a package of an extra is missing; on PyPI `facemask` is another's."""
     return FacemaskError(

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from facemask.images.reading import IMAGE_SUFFIXES
 from facemask.images.writing import write_by_pillow
-from facemask.io.files import FINDER, RELEASE, FacemaskError, sweep, write_whole
+from facemask.io.files import FINDER, RELEASE, FacemaskError, printable, sweep, write_whole
 from facemask.io.threads import ahead
 from facemask.models.classifier import Classifier, load, model_file
 from facemask.photos import finder, stages, video
@@ -322,7 +322,7 @@ def _complain(answer: dict) -> bool:
     """Report a picture that could not be read, or not all of it."""
     problem = answer.get("error") or answer.get("warning")
     if problem:
-        print(_plain(problem), file=sys.stderr)
+        print(printable(problem), file=sys.stderr)
     return bool(problem)
 
 
@@ -338,7 +338,7 @@ def _sentence(answer: dict) -> str:
         text = f"{len(found)} faces: " + ", ".join(f"{n} {k}" for k, n in counts.most_common())
     else:
         text = f"{_counted(len(found), 'face')}: " + ", ".join(map(_verdict, found))
-    return _plain(f"{answer['file']}: {text}")
+    return printable(f"{answer['file']}: {text}")
 
 
 def _verdict(verdict: dict) -> str:
@@ -348,11 +348,6 @@ def _verdict(verdict: dict) -> str:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _plain(text: str) -> str:
-    """Text that can be printed whatever bytes a file's name has."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def load_whole(path: Path, threads: int = 2) -> Classifier:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from facemask.images.reading import read_image
-from facemask.io.files import FacemaskError, write_whole
+from facemask.io.files import FacemaskError, printable, write_whole
 from facemask.photos.annotate import annotate, colour_of, said
 
 SMALL = 480  # pixels of a picture's longer side in a grid
@@ -69,7 +69,7 @@ def thumbnail(image: np.ndarray, answer: dict) -> np.ndarray:
 
 
 def _short(name: str) -> str:
-    name = name.encode("utf-8", "backslashreplace").decode()
+    name = printable(name)
     return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[-LONGEST // 2 + 1 :]}"
 
 

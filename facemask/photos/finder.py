@@ -181,9 +181,14 @@ def suppress(boxes: np.ndarray, same: float = SAME, nested: float = NESTED) -> n
     kept = []
     while len(boxes):
         kept.append(boxes[0])
-        iou, share = overlaps(boxes[0], boxes[1:])
-        boxes = boxes[1:][(iou <= same) & (share <= nested)]
+        boxes = _apart(boxes[1:], boxes[0], same, nested)
     return np.array(kept).reshape(-1, 5)
+
+
+def _apart(boxes: np.ndarray, kept: np.ndarray, same: float, nested: float) -> np.ndarray:
+    """Those of some boxes (N, 5) that overlap a kept one (5,) as little as step 4 allows."""
+    iou, share = overlaps(kept, boxes)
+    return boxes[(iou <= same) & (share <= nested)]
 
 
 def place(boxes: np.ndarray, scales: tuple[float, float], shape: Sequence[int]) -> np.ndarray:
@@ -205,8 +210,7 @@ def join(first: np.ndarray, second: np.ndarray, longer: int) -> np.ndarray:
     small = size(second) * SIDE / longer < SECOND_SIZE
     second = second[small & (second[:, 4] >= SECOND)]
     for box in first:
-        iou, share = overlaps(box, second)
-        second = second[(iou <= SAME) & (share <= NESTED)]
+        second = _apart(second, box, SAME, NESTED)
     found = np.concatenate([first, second])
     return found[np.argsort(-found[:, 4], kind="stable")]
 

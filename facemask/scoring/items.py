@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from facemask.images.reading import IMAGE_SUFFIXES, find_images
-from facemask.io.files import FacemaskError
+from facemask.io.files import FacemaskError, printable
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 LARGEST = 1 << 30  # bytes; no picture that is read at all is larger
@@ -71,7 +71,7 @@ def shown(address: str) -> str:
         user, _, host = parts.netloc.rpartition("@")
         container = user.partition(":")[0] if parts.scheme in AZURE else ""
         address = f"{parts.scheme}://{container and container + '@'}{host}{parts.path}"
-    return address.encode("utf-8", "backslashreplace").decode()
+    return printable(address)
 
 
 def read_item(item: Item) -> bytes:
